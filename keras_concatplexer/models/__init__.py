@@ -1,0 +1,5 @@
+"""Multiplexed Vision Transformers."""
+
+from keras_concatplexer.models.concatplexer import ConcatPlexer
+
+__all__ = ["ConcatPlexer"]

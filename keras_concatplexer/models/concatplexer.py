@@ -1,0 +1,103 @@
+"""ConcatPlexer: reduced tokens of several images in one sequence."""
+
+import keras
+
+from keras_concatplexer.arguments import one_of, positive_int
+from keras_concatplexer.layers import ConcatDemultiplexer, ConcatMultiplexer
+from keras_concatplexer.layers.token_reduction import default_strides
+from keras_concatplexer.models.multiplexed_vit import MultiplexedViT
+from keras_concatplexer.vit import read_stages
+
+
+@keras.saving.register_keras_serializable(package="keras_concatplexer")
+class ConcatPlexer(MultiplexedViT):
+    """A ViT classifier that runs `num_mux` images through one backbone sequence.
+
+    ConcatPlexer, arXiv 2308.11199. The first blocks see each image alone; a
+    convolution reduces its patch tokens; `num_mux` images are concatenated along
+    dim 1 and share the remaining blocks. The depth of the split, the kernel and
+    the strides are not given in the paper's abstract: they are our choice.
+
+    Args:
+        vit: ViT classifier, for example of `vit.keras_cv_vit`. Its layers are
+            used, not copied.
+        num_mux: int. Images per sequence (N_MUX in the paper).
+        patchifier_depth: int or `None`. Blocks that see each image alone; half of
+            the ViT's blocks by default.
+        strides: int, pair of ints or `None`. Step of the token reduction on the
+            patch grid; `None` keeps `1 / num_mux` of the tokens: (1, 2) for 2,
+            (2, 2) for 4, (2, 4) for 8.
+        kernel_size: int, pair of ints or `None`. At least the strides, and by
+            default the strides, but no less than 2.
+        reducer: `"conv"`.
+        attention_scope: `"group"`: in the backbone all tokens of a group attend
+            to each other, so that an answer depends on the neighbours in the
+            batch. `"image"`: each image attends only to itself, at less cost; an
+            answer depends on its image alone.
+
+    Input: float images `(batch_size, height, width, channels)`, any `batch_size`
+        >= 1, preprocessed as the ViT expects.
+    Output: float32 logits `(batch_size, num_classes)`, in input order.
+
+    Raises:
+        ValueError: if an argument is not as above.
+
+    Example:
+
+    >>> vit = keras_cv_vit("vit_nano4", image_shape=(16, 16, 1), num_classes=10)
+    >>> model = ConcatPlexer(vit, num_mux=2)
+    >>> model(np.zeros((5, 16, 16, 1))).shape
+    TensorShape([5, 10])
+    """
+
+    def __init__(
+        self,
+        vit,
+        num_mux,
+        patchifier_depth=None,
+        strides=None,
+        kernel_size=None,
+        reducer="conv",
+        attention_scope="group",
+        name="concatplexer",
+    ):
+        positive_int("num_mux", num_mux)
+        one_of("attention_scope", attention_scope, ("group", "image"))
+
+        def make_pair(stages):
+            # Attention within each image is a sequence of one image.
+            images_per_sequence = num_mux if attention_scope == "group" else 1
+            multiplexer = ConcatMultiplexer(
+                images_per_sequence,
+                stages.grid_shape,
+                kernel_size,
+                default_strides(num_mux) if strides is None else strides,
+                reducer,
+                stages.num_prefix_tokens,
+                dtype=stages.dtype_policy,
+                name="multiplexer",
+            )
+            demultiplexer = ConcatDemultiplexer(
+                images_per_sequence, dtype=stages.dtype_policy, name="demultiplexer"
+            )
+            return multiplexer, demultiplexer
+
+        if patchifier_depth is None:
+            patchifier_depth = len(read_stages(vit).blocks) // 2
+        super().__init__(vit, make_pair, patchifier_depth, name=name)
+        multiplexer = self.get_layer("multiplexer")
+        self.num_mux = num_mux
+        self.strides = multiplexer.strides
+        self.kernel_size = multiplexer.kernel_size
+        self.reducer = reducer
+        self.attention_scope = attention_scope
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_mux": self.num_mux,
+            "strides": self.strides,
+            "kernel_size": self.kernel_size,
+            "reducer": self.reducer,
+            "attention_scope": self.attention_scope,
+        }

@@ -1,0 +1,77 @@
+"""The one multiplexed model: every multiplexer takes the same way."""
+
+import keras
+
+from keras_concatplexer.vit.stages import read_stages
+
+
+class MultiplexedViT(keras.Model):
+    """A ViT classifier whose backbone serves several images at once.
+
+    images -> embedding -> patchifier -> multiplexer -> backbone -> demultiplexer
+    -> head. The embedding, the blocks and the head are the very layers of the
+    wrapped ViT: its weights carry over, and training this model trains the ViT.
+    Input and output are those of the ViT: a flat batch of any size, one row of
+    logits per image, in order.
+
+    Args:
+        vit: the ViT classifier to wrap.
+        make_pair: function of the ViT's `Stages` that returns a multiplexer,
+            called with the tokens, and a demultiplexer, called with the sequence
+            and `reference=` the images.
+        patchifier_depth: int. Blocks in front of the multiplexer.
+
+    Raises:
+        ValueError: if `vit` cannot be read, or has fewer blocks than
+            `patchifier_depth`.
+    """
+
+    def __init__(self, vit, make_pair, patchifier_depth, **kwargs):
+        # === Layers ===
+        stages = read_stages(vit)
+        num_blocks = len(stages.blocks)
+        if not isinstance(patchifier_depth, int) or not (
+            0 <= patchifier_depth <= num_blocks
+        ):
+            raise ValueError(
+                "`patchifier_depth` must be an integer from 0 to the ViT's number of "
+                f"blocks, {num_blocks}. Received: patchifier_depth={patchifier_depth!r}"
+            )
+        multiplexer, demultiplexer = make_pair(stages)
+
+        # === Functional Model ===
+        images = keras.Input(stages.image_shape, name="images")
+        tokens = stages.embedding(images)
+        for block in stages.blocks[:patchifier_depth]:
+            tokens = block(tokens)
+        tokens = multiplexer(tokens)
+        for block in stages.blocks[patchifier_depth:]:
+            tokens = block(tokens)
+        tokens = demultiplexer(tokens, reference=images)
+        super().__init__(images, stages.classify(tokens), **kwargs)
+
+        # === Config ===
+        # Kept out of Keras' tracking: its layers are this model's already.
+        object.__setattr__(self, "vit", vit)
+        self.patchifier_depth = patchifier_depth
+
+    @property
+    def stages(self):
+        """The wrapped ViT's `Stages`."""
+        return read_stages(self.vit)
+
+    def get_config(self):
+        vit = keras.saving.serialize_keras_object(self.vit)
+        vit.pop("compile_config", None)
+        return {
+            "name": self.name,
+            "vit": vit,
+            "patchifier_depth": self.patchifier_depth,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        vit = keras.saving.deserialize_keras_object(
+            config["vit"], custom_objects=custom_objects
+        )
+        return cls(**{**config, "vit": vit})

@@ -1,0 +1,59 @@
+"""A Vision Transformer read into its stages, whichever library built it."""
+
+import dataclasses
+from collections.abc import Callable
+
+from keras_concatplexer.vit import keras_cv
+
+
+@dataclasses.dataclass(frozen=True)
+class Stages:
+    """The layers of a ViT classifier in the order of the data.
+
+    Attributes:
+        embedding: layer, images `(B, H, W, C)` -> tokens `(B, prefix + P, D)`.
+        blocks: tuple of layers, tokens -> tokens.
+        classify: callable, tokens `(B, L, D)` -> logits `(B, num_classes)`: the
+            final norm on the class token, then the head.
+        image_shape: `(height, width, channels)`.
+        grid_shape: `(rows, columns)` of patches.
+        num_prefix_tokens: int. Tokens in front of the patches.
+        hidden_dim: int. D.
+        mlp_dim: int. Width inside each block's MLP.
+        num_classes: int.
+        dtype_policy: the blocks' `keras.DTypePolicy`.
+    """
+
+    embedding: Callable
+    blocks: tuple
+    classify: Callable
+    image_shape: tuple
+    grid_shape: tuple
+    num_prefix_tokens: int
+    hidden_dim: int
+    mlp_dim: int
+    num_classes: int
+    dtype_policy: object
+
+
+ADAPTERS = (keras_cv,)
+
+
+def read_stages(vit):
+    """Returns the `Stages` of a ViT classifier.
+
+    Args:
+        vit: `keras.Model` made by a builder of `keras_concatplexer.vit`, trained
+            or not, or loaded from a file. Its layers are used, not copied.
+
+    Raises:
+        ValueError: if `vit` is not such a model, or was made under another
+            global dtype policy than the present one.
+    """
+    for adapter in ADAPTERS:
+        if adapter.matches(vit):
+            return Stages(**adapter.read(vit))
+    raise ValueError(
+        "`vit` must be a ViT classifier made by `keras_concatplexer.vit."
+        f"keras_cv_vit`. Received: {vit!r} of type {type(vit).__name__}"
+    )
