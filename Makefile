@@ -3,7 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_DIR ?= build/demo
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+# TensorFlow reports a missing GPU as an error.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: venv demo test test-large lint clean
 

@@ -14,8 +14,6 @@ def main(argv):
     """Trains the model that the flags describe and prints its test accuracy."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    if flags.FLAGS["verbosity"].using_default_value:
-        logging.set_verbosity(logging.WARNING)
     # TensorFlow takes seconds to import: not before the flags are known good.
     from train.trainer import Run
 
@@ -32,4 +30,5 @@ def main(argv):
 
 
 if __name__ == "__main__":
+    flags.FLAGS.set_default("verbosity", logging.WARNING)
     app.run(main)

@@ -50,9 +50,9 @@ class Data:
         dataset = self._batched(dataset, batch_size, drop_remainder=True)
         augment_images = augmentation(augment, seed)
         if augment_images is not None:
+            # One batch at a time: the layers' seeds advance with each call.
             dataset = dataset.map(
-                lambda images, labels: (augment_images(images, training=True), labels),
-                num_parallel_calls=tf.data.AUTOTUNE,
+                lambda images, labels: (augment_images(images, training=True), labels)
             )
         return dataset.prefetch(tf.data.AUTOTUNE)
 
