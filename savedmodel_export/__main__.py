@@ -2,24 +2,23 @@
 
 import sys
 
+import keras
 from absl import app, flags, logging
 
-from keras_concatplexer.bundle import CHECKPOINTS
+from keras_concatplexer import bundle
+from savedmodel_export.exporter import export
 
 flags.DEFINE_string("workdir", None, "Folder of a training run.", required=True)
 flags.DEFINE_string("export_dir", None, "Folder of the versions.", required=True)
-flags.DEFINE_enum("checkpoint", "best", CHECKPOINTS, "Which of the run's models.")
+flags.DEFINE_enum(
+    "checkpoint", "best", bundle.CHECKPOINTS, "Which of the run's models."
+)
 
 
 def main(argv):
     """Exports the model of a training run and prints the version folder."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    import keras
-
-    from keras_concatplexer import bundle
-    from savedmodel_export.exporter import export
-
     values = flags.FLAGS
     try:
         description = bundle.read_description(values.workdir)

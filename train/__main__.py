@@ -5,6 +5,7 @@ import sys
 from absl import app, flags, logging
 
 from train.config import config_from_flags, define_flags
+from train.trainer import Run
 
 define_flags()
 flags.DEFINE_string("workdir", None, "Folder of the run's files.", required=True)
@@ -14,9 +15,6 @@ def main(argv):
     """Trains the model that the flags describe and prints its test accuracy."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    # TensorFlow takes seconds to import: not before the flags are known good.
-    from train.trainer import Run
-
     try:
         run = Run(config_from_flags(flags.FLAGS), flags.FLAGS.workdir)
     except ValueError as error:

@@ -67,18 +67,26 @@ class Config:
         path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
 
-def define_flags():
+def define_flags(flag_values=flags.FLAGS):
     """Defines one absl flag per field of `Config`."""
     for field in dataclasses.fields(Config):
         help_text, choices = field.metadata["help"], field.metadata["choices"]
         if choices is not None:
-            flags.DEFINE_enum(field.name, field.default, choices, help_text)
+            flags.DEFINE_enum(
+                field.name, field.default, choices, help_text, flag_values
+            )
         elif field.type is str:
-            flags.DEFINE_string(field.name, field.default, help_text)
+            flags.DEFINE_string(field.name, field.default, help_text, flag_values)
         else:
             define = flags.DEFINE_integer if field.type is int else flags.DEFINE_float
             minimum = field.metadata["minimum"]
-            define(field.name, field.default, help_text, lower_bound=minimum)
+            define(
+                field.name,
+                field.default,
+                help_text,
+                lower_bound=minimum,
+                flag_values=flag_values,
+            )
 
 
 def config_from_flags(values):

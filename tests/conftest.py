@@ -1,0 +1,136 @@
+"""Small models and data that many tests share."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import pytest
+
+import keras_concatplexer as kcp
+
+SMALL = kcp.vit.ViTSize(
+    hidden_dim=32, num_layers=4, num_heads=2, mlp_dim=64, patch_size=4
+)
+IMAGE_SHAPE = (16, 16, 3)
+NUM_CLASSES = 10
+
+
+@pytest.fixture(autouse=True)
+def fixed_seed():
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def global_dtype_policy():
+    """Sets the global policy for one test."""
+    before = keras.config.dtype_policy()
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.fixture
+def make_vit():
+    def make(**kwargs):
+        return kcp.vit.keras_cv_vit(
+            SMALL, **{"image_shape": IMAGE_SHAPE, "num_classes": NUM_CLASSES, **kwargs}
+        )
+
+    return make
+
+
+@pytest.fixture
+def images():
+    """Function that returns n random images; the first ones are always the same."""
+
+    def make(num_images, image_shape=IMAGE_SHAPE):
+        rng = np.random.default_rng(1)
+        return rng.normal(size=(16, *image_shape)).astype("float32")[:num_images]
+
+    return make
+
+
+@pytest.fixture
+def scramble():
+    """Function that moves every weight of a layer or model away from its start."""
+
+    def move(layer, scale=0.1):
+        rng = np.random.default_rng(2)
+        for weight in layer.trainable_variables:
+            noise = rng.normal(size=weight.shape, scale=scale)
+            weight.assign(keras.ops.convert_to_numpy(weight) + noise)
+        return layer
+
+    return move
+
+
+@pytest.fixture
+def check_layer():
+    """Function with the checks that every layer of one input must pass."""
+
+    def check(layer, input_shape, output_shape, **call_arguments):
+        inputs = np.random.default_rng(3).normal(size=input_shape).astype("float32")
+        outputs = layer(inputs, **call_arguments)
+        assert tuple(outputs.shape) == output_shape
+
+        config = layer.get_config()
+        copy = type(layer).from_config(config)
+        assert copy.get_config() == config
+        copy(inputs, **call_arguments)
+        copy.set_weights(layer.get_weights())
+        np.testing.assert_array_equal(copy(inputs, **call_arguments), outputs)
+
+        mixed = type(layer).from_config({**config, "dtype": "mixed_bfloat16"})
+        half = mixed(inputs, **call_arguments)
+        assert half.dtype == "bfloat16"
+        assert all(weight.dtype == "float32" for weight in mixed.trainable_weights)
+        if not call_arguments:
+            symbolic = layer(keras.KerasTensor((None, *input_shape[1:])))
+            assert symbolic.shape[1:] == output_shape[1:]
+        return outputs
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def digits_dir(tmp_path_factory):
+    """A folder where the digits are prepared once."""
+    import tensorflow_datasets as tfds
+
+    import train.digits  # noqa: F401
+
+    folder = tmp_path_factory.mktemp("tfds")
+    tfds.builder("digits", data_dir=folder).download_and_prepare()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_vit(digits_dir, tmp_path_factory):
+    """The workdir of a ViT trained on digits for a few epochs, and its results."""
+    from train.config import Config
+    from train.trainer import Run
+
+    workdir = tmp_path_factory.mktemp("runs") / "vit"
+    config = Config(model="vit", data_dir=str(digits_dir), epochs=8, batch_size=32)
+    return workdir, Run(config, workdir).fit()
+
+
+@pytest.fixture(scope="session")
+def trained_concatplexer(trained_vit, digits_dir):
+    """The workdir of that ViT wrapped and trained on, and its results."""
+    from train.config import Config
+    from train.trainer import Run
+
+    vit_workdir, _ = trained_vit
+    workdir = vit_workdir.parent / "concatplexer"
+    config = Config(
+        init_from=str(vit_workdir),
+        data_dir=str(digits_dir),
+        epochs=2,
+        warmup_epochs=0,
+        learning_rate=1e-4,
+        # A last test batch that a group of two does not divide.
+        test_split="test[:355]",
+    )
+    return workdir, Run(config, workdir).fit()

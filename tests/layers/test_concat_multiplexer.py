@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from keras_concatplexer.layers import ConcatMultiplexer
+
+
+@pytest.mark.parametrize(
+    "num_mux, tokens_per_image", [(1, 17), (2, 9), (4, 5), (8, 3), (16, 2)]
+)
+def test_shapes(num_mux, tokens_per_image, check_layer):
+    layer = ConcatMultiplexer(num_mux, grid_shape=(4, 4))
+    assert layer.tokens_per_image == tokens_per_image
+    groups = -(-5 // num_mux)
+    check_layer(layer, (5, 17, 8), (groups, num_mux * tokens_per_image, 8))
+
+
+def test_class_tokens_are_not_reduced_and_images_stand_in_a_row():
+    tokens = np.random.default_rng(0).normal(size=(4, 17, 8)).astype("float32")
+    sequence = np.asarray(ConcatMultiplexer(2, (4, 4))(tokens))
+    np.testing.assert_array_equal(sequence[0, 0], tokens[0, 0])
+    np.testing.assert_array_equal(sequence[0, 9], tokens[1, 0])
+    np.testing.assert_array_equal(sequence[1, 9], tokens[3, 0])
+    # At the start a reduced token is the mean of two neighbours in a row.
+    np.testing.assert_allclose(sequence[0, 1], tokens[0, 1:3].mean(0), atol=1e-6)
+
+
+def test_a_single_image_without_reduction_passes_unchanged():
+    tokens = np.random.default_rng(0).normal(size=(3, 17, 8)).astype("float32")
+    layer = ConcatMultiplexer(1, (4, 4))
+    np.testing.assert_array_equal(layer(tokens), tokens)
+    assert layer.weights == []
+
+
+def test_slot_embedding_only_between_images():
+    layer = ConcatMultiplexer(1, (4, 4), strides=(1, 2))
+    assert layer.slot_embedding is None
+    assert ConcatMultiplexer(2, (4, 4)).slot_embedding is not None
+
+
+def test_several_prefix_tokens():
+    layer = ConcatMultiplexer(2, (4, 4), num_prefix_tokens=2)
+    assert layer(np.zeros((4, 18, 8))).shape == (2, 20, 8)
+
+
+def test_errors():
+    with pytest.raises(ValueError, match="num_mux=0"):
+        ConcatMultiplexer(0, (4, 4))
+    with pytest.raises(ValueError, match="`reducer` must be one of .*'pool'"):
+        ConcatMultiplexer(2, (4, 4), reducer="pool")
+    with pytest.raises(ValueError, match=r"Expected tokens of shape \(batch_size, 17"):
+        ConcatMultiplexer(2, (4, 4))(np.zeros((2, 16, 8)))
+    with pytest.raises(ValueError, match=r"Received: shape=\(2, 17\)"):
+        ConcatMultiplexer(2, (4, 4))(np.zeros((2, 17)))

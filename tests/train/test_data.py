@@ -1,0 +1,150 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from train.config import Config
+from train.data import load_data
+
+
+@pytest.fixture
+def config(digits_dir):
+    return Config(data_dir=str(digits_dir))
+
+
+def test_digits_are_the_real_ones(digits_dir):
+    from sklearn.datasets import load_digits
+
+    info = tfds.builder("digits", data_dir=digits_dir).info
+    assert info.splits["train"].num_examples == 1437
+    assert info.splits["test"].num_examples == 360
+    assert info.features["label"].names == [str(digit) for digit in range(10)]
+    examples = [
+        example
+        for split in ("train", "test")
+        for example in tfds.as_numpy(
+            tfds.load("digits", split=split, data_dir=digits_dir)
+        )
+    ]
+    original = load_digits()
+    labels = np.array([example["label"] for example in examples])
+    np.testing.assert_array_equal(np.bincount(labels), np.bincount(original.target))
+    stored = np.stack([example["image"][..., 0] for example in examples])
+    levels = np.round(stored / (255 / 16))
+    ours = sorted(map(bytes, levels.astype("uint8")))
+    assert ours == sorted(map(bytes, original.images.astype("uint8")))
+
+
+def test_parts_do_not_overlap_and_are_complete(config):
+    data = load_data(config)
+    assert data.class_names == tuple("0123456789")
+    assert data.preprocessor.image_shape == (16, 16, 1)
+    assert [data.num_images(p) for p in ("train", "validation", "test")] == [
+        1293,
+        144,
+        360,
+    ]
+    images, labels = zip(*data.batches("test", 64), strict=True)
+    assert [len(batch) for batch in labels] == [64] * 5 + [40]
+    assert images[0].shape == (64, 16, 16, 1)
+    assert np.min(images[0]) == -1 and 0.8 < np.max(images[0]) <= 1
+
+
+def test_training_batches_are_full_shuffled_and_repeatable(config):
+    data = load_data(config)
+
+    def labels(seed, augment="none"):
+        batches = data.training_batches(64, seed, augment)
+        return np.concatenate([labels for _, labels in batches])
+
+    first = labels(0)
+    assert len(first) == 20 * 64
+    np.testing.assert_array_equal(first, labels(0))
+    assert np.any(first != labels(1))
+
+
+@pytest.mark.parametrize("augment", ["shift", "flip_shift"])
+def test_augmentation_changes_images_and_repeats(config, augment):
+    data = load_data(config)
+
+    def first_images(name):
+        return next(iter(data.training_batches(32, 0, name)))[0].numpy()
+
+    plain, changed = first_images("none"), first_images(augment)
+    assert changed.shape == plain.shape
+    assert np.abs(changed - plain).mean() > 0.05
+    assert changed.min() >= -1.001 and changed.max() <= 1.001
+    np.testing.assert_array_equal(changed, first_images(augment))
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"dataset": "digit"}, "Unknown dataset 'digit'.*Did you mean digits"),
+        ({"train_split": "training"}, "no split 'training'. It has: train, test"),
+        ({"test_split": "test[360:]"}, "The split 'test\\[360:\\]' of digits is empty"),
+    ],
+)
+def test_errors(config, changes, message):
+    with pytest.raises(ValueError, match=message):
+        load_data(dataclasses.replace(config, **changes))
+
+
+def test_other_kinds_of_data_are_refused(tmp_path):
+    class Regression(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = {
+                "image": tfds.features.Image(shape=(8, 8, 1)),
+                "price": tf.float32,
+            }
+            return self.dataset_info_from_configs(
+                features=tfds.features.FeaturesDict(features)
+            )
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples()}
+
+        def _generate_examples(self):
+            yield 0, {"image": np.zeros((8, 8, 1), "uint8"), "price": 1.0}
+
+    with pytest.raises(ValueError, match="regression is not image classification"):
+        load_data(Config(dataset="regression", data_dir=str(tmp_path)))
+
+
+def test_images_of_varying_size(tmp_path):
+    class Varying(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            return self.dataset_info_from_configs(
+                features=tfds.features.FeaturesDict(
+                    {
+                        "image": tfds.features.Image(shape=(None, None, 3)),
+                        "label": tfds.features.ClassLabel(names=["a", "b"]),
+                    }
+                )
+            )
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples()}
+
+        def _generate_examples(self):
+            for index in range(10):
+                image = np.full((8 + index, 9, 3), index, "uint8")
+                yield index, {"image": image, "label": index % 2}
+
+    config = Config(
+        dataset="varying",
+        data_dir=str(tmp_path),
+        train_split="train[:6]",
+        validation_split="train[6:8]",
+        test_split="train[8:]",
+    )
+    assert load_data(config).preprocessor.image_shape == (224, 224, 3)
+    data = load_data(dataclasses.replace(config, image_size=16))
+    batches = list(data.training_batches(4, seed=0, augment="shift"))
+    assert [images.shape for images, _ in batches] == [(4, 16, 16, 3)]
