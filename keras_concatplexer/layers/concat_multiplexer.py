@@ -5,15 +5,23 @@ from keras import ops
 
 from keras_concatplexer.arguments import int_pair, one_of, positive_int
 from keras_concatplexer.layers import grouping
+from keras_concatplexer.layers.conv_token_reduction import ConvTokenReduction
+from keras_concatplexer.layers.mean_token_reduction import MeanTokenReduction
+from keras_concatplexer.layers.select_token_reduction import SelectTokenReduction
 from keras_concatplexer.layers.slot_embedding import SlotEmbedding
 from keras_concatplexer.layers.token_reduction import (
-    ConvTokenReduction,
     default_kernel_size,
     default_strides,
     reduced_grid,
 )
+from keras_concatplexer.layers.tome_token_reduction import ToMeTokenReduction
 
-REDUCERS = ("conv",)
+REDUCTIONS = {
+    "conv": ConvTokenReduction,
+    "mean": MeanTokenReduction,
+    "tome": ToMeTokenReduction,
+    "select": SelectTokenReduction,
+}
 
 
 @keras.saving.register_keras_serializable(package="keras_concatplexer")
@@ -29,19 +37,26 @@ class ConcatMultiplexer(keras.layers.Layer):
         num_mux: int. Images per sequence (N_MUX in the paper). With 1, images stay
             apart, and there is no slot embedding.
         grid_shape: pair of ints `(rows, columns)` of the patch grid.
-        kernel_size: int, pair of ints or `None`: the strides, at least 2 each.
+        kernel_size: int, pair of ints or `None`: the strides, at least 2 each. For
+            the reducer `"conv"` only.
         strides: int, pair of ints or `None`: keeps `1 / num_mux` of the tokens,
-            halving columns first. `(1, 1)` with a kernel of 1 reduces nothing.
-        reducer: `"conv"`.
+            halving columns first. `(1, 1)` reduces nothing, and without a larger
+            kernel nothing is done.
+        reducer: `"conv"` (the paper's), `"mean"`, `"tome"` or `"select"`; all to
+            the same number of tokens.
         num_prefix_tokens: int. Tokens in front of the patches that are kept.
 
-    Input shape: `(batch_size, num_prefix_tokens + rows * columns, hidden_dim)`.
+    Call arguments:
+        inputs: `(batch_size, num_prefix_tokens + rows * columns,
+            hidden_dim)`, float.
+        scores: `(batch_size, rows * columns)`, for the reducer `"select"` only.
+
     Output shape: `(ceil(batch_size / num_mux), num_mux * (num_prefix_tokens +
         num_reduced_tokens), hidden_dim)`, in the dtype of the input.
 
     Raises:
-        ValueError: if an argument is not as above, or the input has another
-            number of tokens.
+        ValueError: if an argument is not as above, the input has another number of
+            tokens, or `scores` are missing or out of place.
 
     Example:
 
@@ -66,18 +81,24 @@ class ConcatMultiplexer(keras.layers.Layer):
         self.strides = int_pair(
             "strides", default_strides(num_mux) if strides is None else strides
         )
-        self.kernel_size = int_pair(
-            "kernel_size",
-            default_kernel_size(self.strides) if kernel_size is None else kernel_size,
-        )
-        self.reducer = one_of("reducer", reducer, REDUCERS)
+        self.reducer = one_of("reducer", reducer, tuple(REDUCTIONS))
+        if reducer == "conv":
+            if kernel_size is None:
+                kernel_size = default_kernel_size(self.strides)
+            kernel_size = int_pair("kernel_size", kernel_size)
+        elif kernel_size is not None:
+            raise ValueError(
+                f"`kernel_size` goes with reducer='conv'. Received: reducer="
+                f"{reducer!r}, kernel_size={kernel_size!r}"
+            )
+        self.kernel_size = kernel_size
         self.num_prefix_tokens = num_prefix_tokens
         self.reduction = None
-        if (self.strides, self.kernel_size) != ((1, 1), (1, 1)):
-            self.reduction = ConvTokenReduction(
+        if self.strides != (1, 1) or kernel_size not in (None, (1, 1)):
+            self.reduction = REDUCTIONS[reducer](
                 self.grid_shape,
-                self.kernel_size,
                 self.strides,
+                **({} if kernel_size is None else {"kernel_size": kernel_size}),
                 dtype=self.dtype_policy,
                 name="reduction",
             )
@@ -93,29 +114,36 @@ class ConcatMultiplexer(keras.layers.Layer):
         rows, columns = reduced_grid(self.grid_shape, self.strides)
         return self.num_prefix_tokens + rows * columns
 
-    def build(self, input_shape):
+    def build(self, inputs_shape, scores_shape=None):
         rows, columns = self.grid_shape
         num_tokens = self.num_prefix_tokens + rows * columns
-        if len(input_shape) != 3 or input_shape[1] != num_tokens:
+        if len(inputs_shape) != 3 or inputs_shape[1] != num_tokens:
             raise ValueError(
                 f"Expected tokens of shape (batch_size, {num_tokens}, hidden_dim): "
                 f"{self.num_prefix_tokens} prefix and {rows} x {columns} patch "
-                f"tokens. Received: shape={tuple(input_shape)}"
+                f"tokens. Received: shape={tuple(inputs_shape)}"
             )
-        hidden_dim = input_shape[-1]
+        if (scores_shape is not None) != (self.reducer == "select"):
+            raise ValueError(
+                "`scores` must be given for the reducer 'select', and only there. "
+                f"Received: reducer={self.reducer!r}, scores of shape {scores_shape}"
+            )
+        hidden_dim = inputs_shape[-1]
         if self.reduction is not None:
-            self.reduction.build((None, rows * columns, hidden_dim))
+            given = () if scores_shape is None else (scores_shape,)
+            self.reduction.build((None, rows * columns, hidden_dim), *given)
         if self.slot_embedding is not None:
             self.slot_embedding.build(
                 (None, self.num_mux, self.tokens_per_image, hidden_dim)
             )
 
-    def call(self, inputs):
+    def call(self, inputs, scores=None):
         tokens = inputs
         if self.reduction is not None:
             prefix = tokens[:, : self.num_prefix_tokens]
             patches = tokens[:, self.num_prefix_tokens :]
-            tokens = ops.concatenate([prefix, self.reduction(patches)], axis=1)
+            given = () if scores is None else (scores,)
+            tokens = ops.concatenate([prefix, self.reduction(patches, *given)], axis=1)
         if self.num_mux == 1:
             return tokens
         groups = self.slot_embedding(grouping.group(tokens, self.num_mux))
@@ -124,8 +152,8 @@ class ConcatMultiplexer(keras.layers.Layer):
             groups, (-1, self.num_mux * self.tokens_per_image, inputs.shape[-1])
         )
 
-    def compute_output_shape(self, input_shape):
-        batch_size, _, hidden_dim = input_shape
+    def compute_output_shape(self, inputs_shape, scores_shape=None):
+        batch_size, _, hidden_dim = inputs_shape
         return (
             grouping.num_groups(batch_size, self.num_mux),
             self.num_mux * self.tokens_per_image,

@@ -1,6 +1,6 @@
-"""The reduction of one image's patch tokens on their grid.
+"""What every reduction of an image's patch tokens shares.
 
-Concatenation by itself saves nothing; this reduction does.
+Concatenation by itself saves nothing; the reduction does.
 """
 
 import math
@@ -47,42 +47,13 @@ def reduced_grid(grid_shape, strides):
     return tuple(math.ceil(g / s) for g, s in zip(grid_shape, strides, strict=True))
 
 
-class WindowMean(keras.initializers.Initializer):
-    """Initializes a convolution as the mean over its stride window.
-
-    Args:
-        strides: pair of ints. The window that is averaged.
-        offset: pair of ints. Where in the kernel the window begins.
-    """
-
-    def __init__(self, strides, offset):
-        self.strides = strides
-        self.offset = offset
-
-    def __call__(self, shape, dtype=None):
-        rows, columns, input_dim, output_dim = shape
-        taps = ops.zeros((rows, columns), dtype=dtype)
-        window = ops.full(self.strides, 1 / math.prod(self.strides), dtype=dtype)
-        taps = ops.slice_update(taps, self.offset, window)
-        # (kh, kw) x (D, D) -> (kh, kw, D, D)
-        identity = ops.eye(input_dim, output_dim, dtype=dtype)
-        return taps[:, :, None, None] * identity[None, None]
-
-
-@keras.saving.register_keras_serializable(package="keras_concatplexer")
-class ConvTokenReduction(keras.layers.Layer):
-    """Reduces patch tokens by a strided convolution on their grid.
-
-    The convolution of the C-Multiplexer (ConcatPlexer, arXiv 2308.11199). Kernel,
-    strides and initialisation are not given there; they are our choice. It starts
-    as the identity averaged over the stride window, so a wrapped, trained ViT
-    keeps its features at the first step.
+class TokenReduction(keras.layers.Layer):
+    """Base of the layers that reduce patch tokens to a smaller number.
 
     Args:
         grid_shape: pair of ints `(rows, columns)` of the patch grid.
-        kernel_size: int or pair of ints, each at least the stride.
         strides: int or pair of ints, none larger than the grid. They need not
-            divide it: the grid is then mirrored at its far edge.
+            divide it.
 
     Input shape: `(batch_size, rows * columns, hidden_dim)`, float.
     Output shape: `(batch_size, ceil(rows / strides[0]) * ceil(columns /
@@ -90,84 +61,60 @@ class ConvTokenReduction(keras.layers.Layer):
 
     Raises:
         ValueError: if an argument is not as above.
-
-    Example:
-
-    >>> layer = ConvTokenReduction((4, 4), kernel_size=(2, 2), strides=(1, 2))
-    >>> layer(np.zeros((3, 16, 8))).shape
-    TensorShape([3, 8, 8])
     """
 
-    def __init__(self, grid_shape, kernel_size, strides, **kwargs):
+    def __init__(self, grid_shape, strides, **kwargs):
         super().__init__(**kwargs)
         self.grid_shape = int_pair("grid_shape", grid_shape)
-        self.kernel_size = int_pair("kernel_size", kernel_size)
         self.strides = int_pair("strides", strides)
-        for grid, stride, kernel in zip(
-            self.grid_shape, self.strides, self.kernel_size, strict=True
-        ):
-            if stride > grid:
-                raise ValueError(
-                    "`strides` must not be larger than the grid of patches. "
-                    f"Received: strides={self.strides}, grid_shape={self.grid_shape}"
-                )
-            if kernel < stride:
-                raise ValueError(
-                    "`kernel_size` must not be smaller than `strides`, or tokens "
-                    "would be skipped. Received: "
-                    f"kernel_size={self.kernel_size}, strides={self.strides}"
-                )
+        if any(s > g for s, g in zip(self.strides, self.grid_shape, strict=True)):
+            raise ValueError(
+                "`strides` must not be larger than the grid of patches. "
+                f"Received: strides={self.strides}, grid_shape={self.grid_shape}"
+            )
 
     @property
-    def output_grid(self):
-        return reduced_grid(self.grid_shape, self.strides)
+    def num_tokens(self):
+        """Number of patch tokens that come in."""
+        return math.prod(self.grid_shape)
 
-    def build(self, input_shape):
-        self.convolution = keras.layers.Conv2D(
-            filters=input_shape[-1],
-            kernel_size=self.kernel_size,
-            strides=self.strides,
-            padding="same",
-            kernel_initializer=WindowMean(
-                self.strides,
-                # "same" padding puts the larger half behind.
-                [
-                    (k - s) // 2
-                    for k, s in zip(self.kernel_size, self.strides, strict=True)
-                ],
-            ),
-            dtype=self.dtype_policy,
-            name="convolution",
-        )
-        self.convolution.build((None, *self.grid_shape, input_shape[-1]))
+    @property
+    def num_reduced_tokens(self):
+        """Number of patch tokens that go out."""
+        return math.prod(reduced_grid(self.grid_shape, self.strides))
 
-    def call(self, inputs):
-        hidden_dim = inputs.shape[-1]
+    def macs(self, hidden_dim):
+        """Multiply-accumulates per image, an int."""
+        raise NotImplementedError
+
+    def mirrored_grid(self, tokens):
+        """Lays tokens out on a grid that the strides divide.
+
+        A far edge that is missing is mirrored. Zeros would make the border fade.
+
+        Returns:
+            Tensor `(batch_size, rows', columns', hidden_dim)`.
+        """
         # (B, P, D) -> (B, gh, gw, D)
-        grid = ops.reshape(inputs, (-1, *self.grid_shape, hidden_dim))
-        missing = [
+        grid = ops.reshape(tokens, (-1, *self.grid_shape, tokens.shape[-1]))
+        reduced = reduced_grid(self.grid_shape, self.strides)
+        rows, columns = (
             out * stride - size
             for out, stride, size in zip(
-                self.output_grid, self.strides, self.grid_shape, strict=True
+                reduced, self.strides, self.grid_shape, strict=True
             )
-        ]
-        if any(missing):
-            rows, columns = missing
-            grid = ops.pad(
-                grid, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="symmetric"
-            )
-        # (B, gh', gw', D) -> (B, T, D)
-        return ops.reshape(
-            self.convolution(grid), (-1, math.prod(self.output_grid), hidden_dim)
         )
+        if rows or columns:
+            padding = ((0, 0), (0, rows), (0, columns), (0, 0))
+            grid = ops.pad(grid, padding, mode="symmetric")
+        return grid
 
     def compute_output_shape(self, input_shape):
-        return input_shape[0], math.prod(self.output_grid), input_shape[-1]
+        return input_shape[0], self.num_reduced_tokens, input_shape[-1]
 
     def get_config(self):
         return {
             **super().get_config(),
             "grid_shape": self.grid_shape,
-            "kernel_size": self.kernel_size,
             "strides": self.strides,
         }

@@ -42,7 +42,19 @@ def test_several_prefix_tokens():
     assert layer(np.zeros((4, 18, 8))).shape == (2, 20, 8)
 
 
+@pytest.mark.parametrize("reducer", ["conv", "mean", "tome", "select"])
+def test_reducers_keep_as_many_tokens(reducer, check_layer):
+    layer = ConcatMultiplexer(2, (3, 4), strides=(2, 2), reducer=reducer)
+    scores = np.random.default_rng(0).normal(size=(5, 12)).astype("float32")
+    given = {"scores": scores} if reducer == "select" else {}
+    check_layer(layer, (5, 13, 8), (3, 2 * 5, 8), **given)
+
+
 def test_errors():
+    with pytest.raises(ValueError, match="`scores` must be given for the reducer"):
+        ConcatMultiplexer(2, (4, 4), reducer="select")(np.zeros((2, 17, 8)))
+    with pytest.raises(ValueError, match="`kernel_size` goes with reducer='conv'"):
+        ConcatMultiplexer(2, (4, 4), kernel_size=2, reducer="mean")
     with pytest.raises(ValueError, match="num_mux=0"):
         ConcatMultiplexer(0, (4, 4))
     with pytest.raises(ValueError, match="`reducer` must be one of .*'pool'"):

@@ -33,7 +33,7 @@ def window_means(tokens, grid_shape, strides):
 )
 def test_starts_as_the_mean_over_the_stride_window(kernel_size, strides):
     tokens = np.random.default_rng(0).normal(size=(2, 32, 6)).astype("float32")
-    layer = ConvTokenReduction((4, 8), kernel_size, strides)
+    layer = ConvTokenReduction((4, 8), strides, kernel_size)
     expected = window_means(tokens, (4, 8), strides)
     np.testing.assert_allclose(layer(tokens), expected, atol=1e-6)
 
