@@ -35,10 +35,10 @@ def keras_hub_vit(
             interpolated positions (see `at_resolution`). `None`: the backbone's.
         dropout_rate: float or `None`. Rate on the embedding and in the MLPs in
             training. `None`: the preset's, or 0 for a size.
-        attention_dropout: float or `None`. Rate on the attention weights, and, as
-            keras-hub has it, `None` as above.
-        dtype: dtype policy of the backbone. `None`: the preset's, or the global
-            one for a size.
+        attention_dropout: float or `None`. Rate on the attention weights in
+            training, `None` as above.
+        dtype: dtype policy of the backbone. `None`: the global one, to which
+            keras-hub also converts a preset that is not quantized.
         name: str. The model's name; the size's by default.
 
     Returns:

@@ -3,6 +3,7 @@
 import keras
 
 from keras_concatplexer.arguments import positive_int
+from keras_concatplexer.vit.image_shape import checked_image_shape
 
 # Layer names: of keras-hub, but for the last.
 BLOCK, NORM, HEAD = "transformer_block", "ln", "head"
@@ -105,6 +106,10 @@ class KerasHubViT(keras.Model):
         # === Layers ===
         positive_int("num_classes", num_classes)
         kind = _checked_kind(backbone)
+        if not backbone.trainable:
+            # Given to its constructor, this has not reached its layers yet.
+            for layer in backbone.layers:
+                layer.trainable = False
         encoder = backbone.get_layer(f"{kind}_encoder")
         embedding = backbone.get_layer(_embedding_name(kind))
         blocks = encoder.encoder_layers
@@ -214,7 +219,7 @@ def rebuild(vit, image_shape):
     backbone = vit.backbone
     config = {
         **backbone.get_config(),
-        "image_shape": image_shape,
+        "image_shape": checked_image_shape(image_shape, backbone.patch_size),
         "data_format": backbone.data_format,
     }
     return KerasHubViT(type(backbone).from_config(config), vit.num_classes, vit.name)
