@@ -3,7 +3,8 @@
 import keras
 
 from keras_concatplexer.arguments import positive_int
-from keras_concatplexer.vit.sizes import get_size
+from keras_concatplexer.vit.image_shape import checked_image_shape
+from keras_concatplexer.vit.sizes import ViTSize, get_size
 
 EMBEDDING, BLOCK, NORM, HEAD = "embedding", "block", "final_norm", "head"
 
@@ -35,8 +36,7 @@ def keras_cv_vit(size, image_shape, num_classes, attention_dropout=0.0, name=Non
     import keras_cv
 
     config = get_size(size)
-    image_shape = tuple(image_shape)
-    height, width, _ = _checked_image_shape(image_shape, config.patch_size)
+    image_shape = _checked_square(image_shape, config.patch_size)
     positive_int("num_classes", num_classes)
     inputs = keras.Input(image_shape, name="images")
     tokens = keras_cv.layers.PatchingAndEmbedding(
@@ -58,29 +58,14 @@ def keras_cv_vit(size, image_shape, num_classes, attention_dropout=0.0, name=Non
     return keras.Model(inputs, logits, name=name)
 
 
-def _checked_image_shape(image_shape, patch_size):
-    if len(image_shape) != 3 or not all(
-        isinstance(side, int) and side > 0 for side in image_shape
-    ):
-        raise ValueError(
-            "`image_shape` must be (height, width, channels), three positive "
-            f"integers. Received: image_shape={image_shape}"
-        )
-    height, width, _ = image_shape
+def _checked_square(image_shape, patch_size):
+    height, width, _ = checked_image_shape(image_shape, patch_size)
     if height != width:
         raise ValueError(
             "keras-cv's patch embedding is right for square images only. "
-            f"Received: image_shape={image_shape}"
+            f"Received: image_shape={tuple(image_shape)}"
         )
-    if height % patch_size:
-        smaller = height // patch_size * patch_size
-        raise ValueError(
-            f"The patch size must divide the image: {patch_size} does not divide "
-            f"{height}. Use images of {smaller or patch_size} or "
-            f"{smaller + patch_size} pixels, or another size. "
-            f"Received: image_shape={image_shape}"
-        )
-    return image_shape
+    return tuple(image_shape)
 
 
 def matches(vit):
@@ -112,6 +97,30 @@ def read(vit):
         "num_classes": head.units,
         "dtype_policy": embedding.dtype_policy,
     }
+
+
+def rebuild(vit, image_shape):
+    """Returns a new ViT like `vit`, for other images, with fresh weights."""
+    embedding, block = vit.get_layer(EMBEDDING), vit.get_layer(f"{BLOCK}_0")
+    size = ViTSize(
+        hidden_dim=embedding.project_dim,
+        num_layers=len(read(vit)["blocks"]),
+        num_heads=block.num_heads,
+        mlp_dim=block.mlp_dim,
+        patch_size=embedding.patch_size,
+    )
+    return keras_cv_vit(
+        size,
+        image_shape,
+        vit.get_layer(HEAD).units,
+        attention_dropout=block.attention_dropout,
+        name=vit.name,
+    )
+
+
+def position_embedding(vit):
+    """Returns the variable of the positions, `(1 + P, D)`."""
+    return vit.get_layer(EMBEDDING).position_embedding.embeddings
 
 
 def _check_dtype_policy(embedding):

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
-from keras_concatplexer.vit import keras_cv
+from keras_concatplexer.vit import keras_cv, keras_hub_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,25 @@ class Stages:
     dtype_policy: object
 
 
-ADAPTERS = (keras_cv,)
+# Each is a module with `matches(vit)`, `read(vit)`, `rebuild(vit, image_shape)` and
+# `position_embedding(vit)`.
+ADAPTERS = (keras_cv, keras_hub_model)
+
+
+def get_adapter(vit):
+    """Returns the module of `ADAPTERS` that knows a ViT classifier.
+
+    Raises:
+        ValueError: if none does.
+    """
+    for adapter in ADAPTERS:
+        if adapter.matches(vit):
+            return adapter
+    raise ValueError(
+        "`vit` must be a ViT classifier made by `keras_concatplexer.vit."
+        f"keras_cv_vit` or `keras_hub_vit`. Received: {vit!r} of type "
+        f"{type(vit).__name__}"
+    )
 
 
 def read_stages(vit):
@@ -47,13 +65,7 @@ def read_stages(vit):
             or not, or loaded from a file. Its layers are used, not copied.
 
     Raises:
-        ValueError: if `vit` is not such a model, or was made under another
-            global dtype policy than the present one.
+        ValueError: if `vit` is not such a model, or is made of keras-cv layers
+            under another global dtype policy than the present one.
     """
-    for adapter in ADAPTERS:
-        if adapter.matches(vit):
-            return Stages(**adapter.read(vit))
-    raise ValueError(
-        "`vit` must be a ViT classifier made by `keras_concatplexer.vit."
-        f"keras_cv_vit`. Received: {vit!r} of type {type(vit).__name__}"
-    )
+    return Stages(**get_adapter(vit).read(vit))

@@ -1,0 +1,111 @@
+"""Builds ViT classifiers from keras-hub: a backbone, a preset or a named size."""
+
+from keras_concatplexer.vit.image_shape import checked_image_shape
+from keras_concatplexer.vit.keras_hub_model import KerasHubViT, import_keras_hub
+from keras_concatplexer.vit.resolution import at_resolution
+from keras_concatplexer.vit.sizes import SIZES, ViTSize, get_size
+
+
+def keras_hub_vit(
+    backbone,
+    num_classes,
+    image_shape=None,
+    dropout_rate=None,
+    attention_dropout=None,
+    dtype=None,
+    name=None,
+):
+    """Builds a Vision Transformer classifier from keras-hub, on any Keras backend.
+
+    The model's layers are those of the backbone (arXiv 2010.11929), then a new
+    float32 head on the class token. The backbone carries its own dtype policy;
+    the global one does not matter once it is built. Needs the extra `hub`.
+
+    Args:
+        backbone: one of
+            - a `keras_hub.models.ViTBackbone` or `DeiTBackbone`, whose layers are
+              used, not copied, unless `image_shape` differs from its own;
+            - a name in `keras_concatplexer.vit.SIZES`, or a `ViTSize`: fresh
+              weights, for images of `image_shape`;
+            - any other str: a preset of keras-hub with its trained weights, by
+              name, handle or local folder.
+        num_classes: int.
+        image_shape: `(height, width, channels)`, not necessarily square. Where
+            the backbone has another resolution, a copy of it is made with
+            interpolated positions (see `at_resolution`). `None`: the backbone's.
+        dropout_rate: float or `None`. Rate on the embedding and in the MLPs in
+            training. `None`: the preset's, or 0 for a size.
+        attention_dropout: float or `None`. Rate on the attention weights in
+            training, `None` as above.
+        dtype: dtype policy of the backbone. `None`: the global one, to which
+            keras-hub also converts a preset that is not quantized.
+        name: str. The model's name; the size's by default.
+
+    Returns:
+        `KerasHubViT`: float images `(batch_size, *image_shape)` -> float32 logits
+        `(batch_size, num_classes)`.
+
+    Raises:
+        ImportError: if keras-hub is not installed.
+        ValueError: for an unknown name, a backbone of another kind or without a
+            class token, an image shape that does not fit, a size without one, or
+            options beside a backbone that is built already.
+
+    Example:
+
+    >>> vit = keras_hub_vit("vit_nano4", num_classes=10, image_shape=(8, 12, 3))
+    >>> vit(np.zeros((2, 8, 12, 3))).shape
+    TensorShape([2, 10])
+    """
+    options = {
+        "dropout_rate": dropout_rate,
+        "attention_dropout": attention_dropout,
+        "dtype": dtype,
+    }
+    options = {key: value for key, value in options.items() if value is not None}
+    is_size = isinstance(backbone, ViTSize) or backbone in SIZES
+    if name is None:
+        name = backbone if is_size and isinstance(backbone, str) else "keras_hub_vit"
+    if is_size:
+        backbone = _backbone_of_size(backbone, image_shape, options)
+    elif isinstance(backbone, str):
+        backbone = _backbone_of_preset(backbone, options)
+    elif options:
+        raise ValueError(
+            "A backbone that is built already has its own options: pass "
+            f"{', '.join(options)} to its constructor. Received: {options}"
+        )
+    vit = KerasHubViT(backbone, num_classes, name)
+    if image_shape is None or tuple(image_shape) == tuple(backbone.image_shape):
+        return vit
+    return at_resolution(vit, image_shape)
+
+
+def _backbone_of_size(size, image_shape, options):
+    config = get_size(size)
+    if image_shape is None:
+        raise ValueError(
+            "A size has no image shape of its own: pass image_shape=(height, width, "
+            f"channels). Received: backbone={size!r}, image_shape=None"
+        )
+    return import_keras_hub().models.ViTBackbone(
+        image_shape=checked_image_shape(image_shape, config.patch_size),
+        patch_size=config.patch_size,
+        num_layers=config.num_layers,
+        num_heads=config.num_heads,
+        hidden_dim=config.hidden_dim,
+        mlp_dim=config.mlp_dim,
+        data_format="channels_last",
+        **options,
+    )
+
+
+def _backbone_of_preset(preset, options):
+    models = import_keras_hub().models
+    try:
+        return models.Backbone.from_preset(preset, **options)
+    except ValueError as error:
+        raise ValueError(
+            f"{preset!r} is not a size ({', '.join(SIZES)}), and keras-hub could not "
+            f"load it as a preset: {error}"
+        ) from error

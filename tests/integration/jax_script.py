@@ -1,0 +1,121 @@
+"""What must give the same answers on JAX and TensorFlow, and the script for JAX.
+
+`test_jax.py` runs this file once with KERAS_BACKEND=jax, imports it itself under
+TensorFlow, and compares. To add a model or a layer, add a row to `MODELS` or
+`LAYERS`; nothing else is needed.
+"""
+
+import pathlib
+import sys
+
+import keras
+import numpy as np
+
+import keras_concatplexer as kcp
+
+# Taken before anything below has the chance to import them.
+IMPORTED = [
+    name for name in ("tensorflow", "keras_cv", "keras_hub") if name in sys.modules
+]
+SIZE = kcp.vit.ViTSize(
+    hidden_dim=32, num_layers=2, num_heads=2, mlp_dim=48, patch_size=4
+)
+IMAGE_SHAPE = (8, 12, 3)
+NUM_CLASSES = 5
+
+# Name -> function of a ViT that returns the model to train and compare.
+MODELS = {
+    "vit": lambda vit: vit,
+    "vit_resized": lambda vit: kcp.vit.at_resolution(vit, (16, 12, 3)),
+    "concat_group": lambda vit: kcp.ConcatPlexer(vit, num_mux=2),
+    "concat_image": lambda vit: kcp.ConcatPlexer(
+        vit, num_mux=2, attention_scope="image"
+    ),
+}
+
+# Name in `kcp.layers` (or above it) -> function that makes the layer, and the shape
+# of each input, without batch. The grids are not multiples of the strides.
+LAYERS = {
+    "ConcatDemultiplexer": (lambda: kcp.layers.ConcatDemultiplexer(2), [(8, 6), (1,)]),
+    "ConcatMultiplexer": (lambda: kcp.layers.ConcatMultiplexer(2, (3, 5)), [(16, 6)]),
+    "ConvTokenReduction": (
+        lambda: kcp.layers.ConvTokenReduction((3, 5), (3, 3), (2, 2)),
+        [(15, 6)],
+    ),
+    "ImagePreprocessor": (
+        lambda: kcp.preprocessing.ImagePreprocessor((6, 6, 3)),
+        [(9, 8, 1)],
+    ),
+    "SlotEmbedding": (lambda: kcp.layers.SlotEmbedding(2), [(2, 4, 6)]),
+}
+
+
+def make_model(name):
+    """Returns the model of a row of `MODELS`, on the present backend."""
+    keras.utils.set_random_seed(0)
+    vit = kcp.vit.keras_hub_vit(
+        SIZE, NUM_CLASSES, IMAGE_SHAPE, dropout_rate=0.1, attention_dropout=0.1
+    )
+    return MODELS[name](vit)
+
+
+def make_images(model, batch_size=5):
+    """Returns images for `model`; the last group of two is not full."""
+    values = np.random.default_rng(1).normal(size=(batch_size, *model.input_shape[1:]))
+    return values.astype("float32")
+
+
+def layer_output(name):
+    """Returns what a row of `LAYERS` gives with set weights, compiled."""
+    make_layer, shapes = LAYERS[name]
+    inputs = [keras.Input(shape) for shape in shapes]
+    layer = make_layer()
+    model = keras.Model(inputs, layer(*inputs))
+    random = np.random.default_rng(2)
+    layer.set_weights([random.normal(size=weight.shape) for weight in layer.weights])
+    batch_size = 3
+    values = [random.normal(size=(batch_size, *shape)) for shape in shapes]
+    if name == "ConcatDemultiplexer":
+        # Two groups for three images.
+        values[0] = values[0][:2]
+    return np.array(model.predict_on_batch(values))
+
+
+def resized_positions(grid_shape):
+    """Returns random positions on a 4 x 6 grid, interpolated to another."""
+    positions = np.random.default_rng(3).normal(size=(1, 2 + 24, 8)).astype("float32")
+    resize = kcp.vit.resolution.resize_positions
+    positions = keras.ops.convert_to_tensor(positions)
+    return keras.ops.convert_to_numpy(resize(positions, 2, (4, 6), grid_shape))
+
+
+def main(folder):
+    """Writes `results.npz` and one `<name>.keras` for each model to `folder`."""
+    results = {"backend": keras.backend.backend(), "imported": IMPORTED}
+    for name in LAYERS:
+        results[f"layer/{name}"] = layer_output(name)
+    for name in MODELS:
+        model = make_model(name)
+        images = make_images(model)
+        before = model.get_weights()
+        model.compile(
+            keras.optimizers.Adam(1e-2),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+        )
+        model.fit(images, np.arange(len(images)) % NUM_CLASSES, verbose=0)
+        weights = model.get_weights()
+        results[f"{name}/moved"] = [
+            np.abs(new - old).max() for new, old in zip(weights, before, strict=True)
+        ]
+        for index, weight in enumerate(weights):
+            results[f"{name}/weight/{index}"] = weight
+        results[f"{name}/logits"] = model.predict(images, verbose=0)
+        model.save(pathlib.Path(folder) / f"{name}.keras")
+    for grid_shape in ((7, 9), (2, 3)):
+        results[f"positions/{grid_shape}"] = resized_positions(grid_shape)
+    np.savez(pathlib.Path(folder) / "results.npz", **results)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
