@@ -70,7 +70,7 @@ def load_model(folder, checkpoint="best"):
 
     Args:
         folder: path of the folder.
-        checkpoint: `"best"` (by validation accuracy) or `"last"`.
+        checkpoint: `"best"` (by validation loss) or `"last"`.
 
     Raises:
         ValueError: if there is no such model, or the global dtype policy is not

@@ -1,9 +1,12 @@
 """A ViT classifier of public keras-cv layers, and the adapter that reads it."""
 
+import functools
+
 import keras
 
 from keras_concatplexer.arguments import positive_int
 from keras_concatplexer.vit.image_shape import checked_image_shape
+from keras_concatplexer.vit.parts import BlockParts, EmbeddingParts
 from keras_concatplexer.vit.sizes import ViTSize, get_size
 
 EMBEDDING, BLOCK, NORM, HEAD = "embedding", "block", "final_norm", "head"
@@ -81,22 +84,43 @@ def read(vit):
     embedding = vit.get_layer(EMBEDDING)
     _check_dtype_policy(embedding)
     blocks = tuple(layer for layer in vit.layers if layer.name.startswith(f"{BLOCK}_"))
-    norm, head = vit.get_layer(NORM), vit.get_layer(HEAD)
     image_shape = tuple(vit.input_shape[1:])
     height, width, _ = image_shape
     patch_size = embedding.patch_size
     return {
         "embedding": embedding,
         "blocks": blocks,
-        "classify": lambda tokens: head(norm(tokens[:, 0])),
         "image_shape": image_shape,
         "grid_shape": (height // patch_size, width // patch_size),
         "num_prefix_tokens": 1,
         "hidden_dim": embedding.project_dim,
         "mlp_dim": blocks[0].mlp_dim,
-        "num_classes": head.units,
+        "num_classes": vit.get_layer(HEAD).units,
         "dtype_policy": embedding.dtype_policy,
+        "embedding_parts": EmbeddingParts(
+            projection=embedding.projection,
+            prefix=(embedding.class_token,),
+            positions=embedding.position_embedding.embeddings,
+        ),
+        "block_parts": tuple(map(_block_parts, blocks)),
+        "norm": vit.get_layer(NORM),
+        "head": vit.get_layer(HEAD),
     }
+
+
+def _block_parts(block):
+    activation = block.activation
+    if activation == keras.activations.gelu:
+        # As the block calls it.
+        activation = functools.partial(activation, approximate=True)
+    return BlockParts(
+        norm1=block.layer_norm1,
+        attention=block.attn,
+        norm2=block.layer_norm2,
+        mlp_in=block.dense1,
+        mlp_out=block.dense2,
+        activation=activation,
+    )
 
 
 def rebuild(vit, image_shape):

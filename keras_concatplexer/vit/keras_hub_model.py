@@ -4,6 +4,7 @@ import keras
 
 from keras_concatplexer.arguments import positive_int
 from keras_concatplexer.vit.image_shape import checked_image_shape
+from keras_concatplexer.vit.parts import BlockParts, EmbeddingParts
 
 # Layer names: of keras-hub, but for the last.
 BLOCK, NORM, HEAD = "transformer_block", "ln", "head"
@@ -194,16 +195,15 @@ def read(vit):
     """Returns the fields of `Stages` for a model of `keras_hub_vit`."""
     backbone = vit.backbone
     kind = _kind(backbone)
+    embedding = backbone.get_layer(_embedding_name(kind))
     blocks = tuple(
         vit.get_layer(f"{BLOCK}_{index + 1}") for index in range(backbone.num_layers)
     )
-    norm, head = vit.get_layer(NORM), vit.get_layer(HEAD)
     height, width, _ = backbone.image_shape
     patch_height, patch_width = backbone.patch_size
     return {
         "embedding": vit.get_layer(_embedding_name(kind)),
         "blocks": blocks,
-        "classify": lambda tokens: head(norm(tokens[:, 0])),
         "image_shape": tuple(backbone.image_shape),
         "grid_shape": (height // patch_height, width // patch_width),
         "num_prefix_tokens": 1 if kind == "vit" else 2,
@@ -211,7 +211,42 @@ def read(vit):
         "mlp_dim": backbone.mlp_dim if kind == "vit" else backbone.intermediate_dim,
         "num_classes": vit.num_classes,
         "dtype_policy": blocks[0].dtype_policy,
+        "embedding_parts": EmbeddingParts(
+            projection=embedding.patch_embedding,
+            prefix=(embedding.class_token,)
+            if kind == "vit"
+            else (embedding.class_token, embedding.distillation_token),
+            positions=position_embedding(vit),
+        ),
+        "block_parts": tuple(
+            _vit_block_parts(block) if kind == "vit" else _deit_block_parts(block.block)
+            for block in blocks
+        ),
+        "norm": vit.get_layer(NORM),
+        "head": vit.get_layer(HEAD),
     }
+
+
+def _vit_block_parts(block):
+    return BlockParts(
+        norm1=block.layer_norm_1,
+        attention=block.mha,
+        norm2=block.layer_norm_2,
+        mlp_in=block.mlp.dense_1,
+        mlp_out=block.mlp.dense_2,
+        activation=block.mlp.dense_1.activation,
+    )
+
+
+def _deit_block_parts(block):
+    return BlockParts(
+        norm1=block.layer_norm_1,
+        attention=block.mha,
+        norm2=block.layer_norm_2,
+        mlp_in=block.mlp.dense,
+        mlp_out=block.output_layer.dense,
+        activation=block.mlp.dense.activation,
+    )
 
 
 def rebuild(vit, image_shape):

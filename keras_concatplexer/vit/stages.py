@@ -3,7 +3,10 @@
 import dataclasses
 from collections.abc import Callable
 
+import keras
+
 from keras_concatplexer.vit import keras_cv, keras_hub_model
+from keras_concatplexer.vit.parts import EmbeddingParts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,8 +16,6 @@ class Stages:
     Attributes:
         embedding: layer, images `(B, H, W, C)` -> tokens `(B, prefix + P, D)`.
         blocks: tuple of layers, tokens -> tokens.
-        classify: callable, tokens `(B, L, D)` -> logits `(B, num_classes)`: the
-            final norm on the class token, then the head.
         image_shape: `(height, width, channels)`.
         grid_shape: `(rows, columns)` of patches.
         num_prefix_tokens: int. Tokens in front of the patches.
@@ -22,11 +23,14 @@ class Stages:
         mlp_dim: int. Width inside each block's MLP.
         num_classes: int.
         dtype_policy: the blocks' `keras.DTypePolicy`.
+        embedding_parts: `EmbeddingParts`.
+        block_parts: tuple of `BlockParts`, one per block.
+        norm: the final `LayerNormalization`.
+        head: the `Dense` layer of the logits.
     """
 
     embedding: Callable
     blocks: tuple
-    classify: Callable
     image_shape: tuple
     grid_shape: tuple
     num_prefix_tokens: int
@@ -34,6 +38,14 @@ class Stages:
     mlp_dim: int
     num_classes: int
     dtype_policy: object
+    embedding_parts: EmbeddingParts
+    block_parts: tuple
+    norm: keras.layers.LayerNormalization
+    head: keras.layers.Dense
+
+    def classify(self, tokens):
+        """Tokens `(B, L, D)` -> logits: the final norm on the class token, the head."""
+        return self.head(self.norm(tokens[:, 0]))
 
 
 # Each is a module with `matches(vit)`, `read(vit)`, `rebuild(vit, image_shape)` and
