@@ -114,6 +114,11 @@ class ConcatMultiplexer(keras.layers.Layer):
         rows, columns = reduced_grid(self.grid_shape, self.strides)
         return self.num_prefix_tokens + rows * columns
 
+    @property
+    def needs_scores(self):
+        """Whether the call takes `scores`."""
+        return isinstance(self.reduction, SelectTokenReduction)
+
     def build(self, inputs_shape, scores_shape=None):
         rows, columns = self.grid_shape
         num_tokens = self.num_prefix_tokens + rows * columns
@@ -123,9 +128,10 @@ class ConcatMultiplexer(keras.layers.Layer):
                 f"{self.num_prefix_tokens} prefix and {rows} x {columns} patch "
                 f"tokens. Received: shape={tuple(inputs_shape)}"
             )
-        if (scores_shape is not None) != (self.reducer == "select"):
+        if (scores_shape is not None) != self.needs_scores:
             raise ValueError(
-                "`scores` must be given for the reducer 'select', and only there. "
+                "`scores` must be given where the reducer 'select' reduces, and only "
+                "there. "
                 f"Received: reducer={self.reducer!r}, scores of shape {scores_shape}"
             )
         hidden_dim = inputs_shape[-1]

@@ -3,7 +3,11 @@
 import keras
 
 from keras_concatplexer.arguments import one_of, positive_int
-from keras_concatplexer.layers import ConcatDemultiplexer, ConcatMultiplexer
+from keras_concatplexer.layers import (
+    ClassAttention,
+    ConcatDemultiplexer,
+    ConcatMultiplexer,
+)
 from keras_concatplexer.layers.token_reduction import default_strides
 from keras_concatplexer.models.multiplexed_vit import MultiplexedViT
 from keras_concatplexer.vit import read_stages
@@ -28,8 +32,11 @@ class ConcatPlexer(MultiplexedViT):
             patch grid; `None` keeps `1 / num_mux` of the tokens: (1, 2) for 2,
             (2, 2) for 4, (2, 4) for 8.
         kernel_size: int, pair of ints or `None`. At least the strides, and by
-            default the strides, but no less than 2.
-        reducer: `"conv"`.
+            default the strides, but no less than 2. For the reducer `"conv"` only.
+        reducer: how an image's patch tokens are reduced, all to the same number:
+            `"conv"` (the paper's), `"mean"`, `"tome"` (`ToMeTokenReduction`) or
+            `"select"` (`SelectTokenReduction`: what the class token attends to
+            most in the last block of the patchifier, which must have one).
         attention_scope: `"group"`: in the backbone all tokens of a group attend
             to each other, so that an answer depends on the neighbours in the
             batch. `"image"`: each image attends only to itself, at less cost; an
@@ -82,6 +89,12 @@ class ConcatPlexer(MultiplexedViT):
             )
             return multiplexer, demultiplexer
 
+        if reducer == "select" and patchifier_depth == 0:
+            raise ValueError(
+                "reducer='select' keeps what the class token attends to in the "
+                "patchifier: `patchifier_depth` must be at least 1. Received: "
+                "patchifier_depth=0"
+            )
         if patchifier_depth is None:
             patchifier_depth = len(read_stages(vit).blocks) // 2
         super().__init__(vit, make_pair, patchifier_depth, name=name)
@@ -91,6 +104,19 @@ class ConcatPlexer(MultiplexedViT):
         self.kernel_size = multiplexer.kernel_size
         self.reducer = reducer
         self.attention_scope = attention_scope
+
+    def multiplex(self, multiplexer, tokens, block_inputs, stages):
+        if not multiplexer.needs_scores:
+            return multiplexer(tokens)
+        parts = stages.block_parts[len(block_inputs) - 1]
+        class_attention = ClassAttention(
+            parts.norm1,
+            parts.attention,
+            stages.num_prefix_tokens,
+            dtype=stages.dtype_policy,
+            name="class_attention",
+        )
+        return multiplexer(tokens, scores=class_attention(block_inputs[-1]))
 
     def get_config(self):
         return {

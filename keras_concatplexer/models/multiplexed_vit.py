@@ -42,9 +42,11 @@ class MultiplexedViT(keras.Model):
         # === Functional Model ===
         images = keras.Input(stages.image_shape, name="images")
         tokens = stages.embedding(images)
+        block_inputs = []
         for block in stages.blocks[:patchifier_depth]:
+            block_inputs.append(tokens)
             tokens = block(tokens)
-        tokens = multiplexer(tokens)
+        tokens = self.multiplex(multiplexer, tokens, block_inputs, stages)
         for block in stages.blocks[patchifier_depth:]:
             tokens = block(tokens)
         tokens = demultiplexer(tokens, reference=images)
@@ -54,6 +56,17 @@ class MultiplexedViT(keras.Model):
         # Kept out of Keras' tracking: its layers are this model's already.
         object.__setattr__(self, "vit", vit)
         self.patchifier_depth = patchifier_depth
+
+    def multiplex(self, multiplexer, tokens, block_inputs, stages):
+        """Calls the multiplexer; a model whose multiplexer needs more overrides it.
+
+        Args:
+            multiplexer: the layer that `make_pair` returned.
+            tokens: `(batch_size, num_tokens, hidden_dim)`, out of the patchifier.
+            block_inputs: list of such tensors, into each block of the patchifier.
+            stages: `Stages` of the ViT.
+        """
+        return multiplexer(tokens)
 
     @property
     def stages(self):

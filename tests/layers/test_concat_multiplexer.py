@@ -51,7 +51,7 @@ def test_reducers_keep_as_many_tokens(reducer, check_layer):
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="`scores` must be given for the reducer"):
+    with pytest.raises(ValueError, match="`scores` must be given where the reducer"):
         ConcatMultiplexer(2, (4, 4), reducer="select")(np.zeros((2, 17, 8)))
     with pytest.raises(ValueError, match="`kernel_size` goes with reducer='conv'"):
         ConcatMultiplexer(2, (4, 4), kernel_size=2, reducer="mean")

@@ -121,6 +121,20 @@ def test_fit_evaluate_predict(make_vit, images):
     )
 
 
+@pytest.mark.parametrize("reducer", ["mean", "tome", "select"])
+def test_reducers_train_and_round_trip(make_vit, images, scramble, tmp_path, reducer):
+    vit = make_vit()
+    model = kcp.ConcatPlexer(vit, num_mux=4, reducer=reducer)
+    assert model.get_layer("demultiplexer").output.shape == (None, 5, 32)
+    # The ViT's weights and the slot embedding, and nothing twice.
+    assert len(model.weights) == len(vit.weights) + 1
+    _, gradients = loss_and_gradients(scramble(model), images(6), np.arange(6))
+    assert all(gradient is not None for gradient in gradients)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(images(6)), model(images(6)))
+
+
 @pytest.mark.parametrize("scope", SCOPES)
 def test_keras_file_round_trip(make_vit, images, scramble, tmp_path, scope):
     vit = make_vit()
@@ -182,6 +196,7 @@ def test_defaults(make_vit):
         ({"patchifier_depth": 1.0}, "patchifier_depth=1.0"),
         ({"strides": (5, 1)}, "`strides` must not be larger than the grid"),
         ({"reducer": "pool"}, "`reducer` must be one of"),
+        ({"reducer": "select", "patchifier_depth": 0}, "must be at least 1"),
     ],
 )
 def test_errors(make_vit, kwargs, message):
