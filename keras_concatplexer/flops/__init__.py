@@ -12,11 +12,11 @@ usual.
 from keras_concatplexer.flops.closed_form import (
     concat_cost,
     formula,
-    image_multiplexer_cost,
     vit_cost,
 )
 from keras_concatplexer.flops.cost import Cost
 from keras_concatplexer.flops.counting import count
+from keras_concatplexer.flops.image_multiplexer import image_multiplexer_cost
 from keras_concatplexer.flops.vit_shape import block_macs
 
 __all__ = [

@@ -58,3 +58,8 @@ def _unit(macs):
         if macs >= scale / 10:
             return scale, unit
     return 1e3, "k"
+
+
+def share(macs, num_images):
+    """Returns an image's share of what `num_images` have in common."""
+    return macs // num_images if macs % num_images == 0 else macs / num_images

@@ -8,9 +8,8 @@ import re
 import keras
 
 from keras_concatplexer.arguments import positive_int
-from keras_concatplexer.flops.closed_form import STAGES
-from keras_concatplexer.flops.cost import Cost
-from keras_concatplexer.flops.vit_shape import read_vit
+from keras_concatplexer.flops.cost import Cost, share
+from keras_concatplexer.flops.vit_shape import STAGES, read_vit
 
 # As a scope around a layer's operations; no library writes names like it, and it
 # stays readable where a framework appends a suffix to make the scope unique.
@@ -80,7 +79,7 @@ def _count_built(model, batch_size):
     with _marks(marked, names, tracer.scope):
         totals = tracer.macs(model, inputs, names.index(otherwise), _stage_in)
     per_image = {
-        name: _per_image(totals[index], batch_size) for index, name in enumerate(names)
+        name: share(totals[index], batch_size) for index, name in enumerate(names)
     }
     if not stages:
         per_image = {name: macs for name, macs in per_image.items() if macs}
@@ -195,7 +194,3 @@ def _stage_in(scope_name, otherwise):
     """The index of the innermost mark in a scope's name, or `otherwise`."""
     found = MARK_PATTERN.findall(scope_name)
     return int(found[-1]) if found else otherwise
-
-
-def _per_image(macs, batch_size):
-    return macs // batch_size if macs % batch_size == 0 else macs / batch_size

@@ -4,6 +4,16 @@ import dataclasses
 import math
 
 from keras_concatplexer.arguments import positive_int
+from keras_concatplexer.flops.cost import Cost
+
+STAGES = (
+    "embedding",
+    "patchifier",
+    "multiplexer",
+    "backbone",
+    "demultiplexer",
+    "head",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +87,26 @@ class ViTShape:
     def blocks_macs(self, num_blocks, num_tokens):
         """MACs of `num_blocks` blocks on one sequence of `num_tokens`."""
         return num_blocks * block_macs(num_tokens, self.hidden_dim, self.mlp_dim)
+
+    def checked_depth(self, patchifier_depth):
+        """Returns a number of blocks if the ViT has as many, else raises."""
+        if not isinstance(patchifier_depth, int) or not (
+            0 <= patchifier_depth <= self.num_layers
+        ):
+            raise ValueError(
+                "`patchifier_depth` must be an integer from 0 to the ViT's number of "
+                f"blocks, {self.num_layers}. "
+                f"Received: patchifier_depth={patchifier_depth!r}"
+            )
+        return patchifier_depth
+
+    def cost(self, **stages):
+        """Returns the `Cost` of these stages with embedding and head added."""
+        common = {
+            "embedding": self.num_patches * self.pixels_per_patch * self.hidden_dim,
+            "head": self.hidden_dim * self.num_classes,
+        }
+        return Cost({name: (common | stages).get(name, 0) for name in STAGES})
 
 
 def block_macs(num_tokens, hidden_dim, mlp_dim):
