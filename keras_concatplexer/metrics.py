@@ -19,7 +19,8 @@ class SlotAccuracy(keras.metrics.Metric):
             scalar. `None`: the result is a dict, one accuracy per slot, with the
             keys `<name>_0`, `<name>_1` and so on; Keras logs them side by side, so
             that a callback can monitor `"val_slot_accuracy_1"`.
-        name: str.
+        name: str. Give each `SlotAccuracy` of a model its own: Keras does not tell
+            apart the entries of two dicts.
         dtype: dtype or policy of the sums.
 
     Call arguments of `update_state`:

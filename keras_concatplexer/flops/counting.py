@@ -21,15 +21,15 @@ def count(model, batch_size=None):
     """Counts what one image costs, from the model's traced inference graph.
 
     Counted are matrix products, tensor contractions and convolutions, whatever
-    layer they come from; a convolution's border counts in full. Where the
-    operation's result is shared by a batch, such as a product of two weights,
-    each image bears its part.
+    layer they come from; a convolution's border counts in full, elementwise
+    operations and Fourier transforms do not count. Where an operation's result is
+    shared by the batch, such as a product of two weights, each image bears its part.
 
     Args:
         model: `keras.Model` with known inputs (functional, sequential, or one of
             this package). On the TensorFlow backend also a function of no
             arguments that builds one: it is then built inside a throw-away
-            graph, where no weight takes memory or time.
+            graph, where no weight takes memory or time; it must not load any.
         batch_size: int. Images in the traced batch. By default the batch size of
             the model's input if that is fixed, else the smallest batch whose
             groups are full: `num_mux` for a multiplexed model, 1 for another.
