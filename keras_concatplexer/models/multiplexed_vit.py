@@ -56,6 +56,28 @@ class MultiplexedViT(keras.Model):
         # Kept out of Keras' tracking: its layers are this model's already.
         object.__setattr__(self, "vit", vit)
         self.patchifier_depth = patchifier_depth
+        self._pair_names = (multiplexer.name, demultiplexer.name)
+
+    @property
+    def layer_stages(self):
+        """dict, name of a layer of this model -> its stage.
+
+        Stages are embedding, patchifier, multiplexer, backbone, demultiplexer and
+        head, in this order.
+        """
+        vit, depth = self.stages, self.patchifier_depth
+        multiplexer, demultiplexer = self._pair_names
+        stages = {
+            vit.embedding.name: "embedding",
+            **{block.name: "patchifier" for block in vit.blocks[:depth]},
+            multiplexer: "multiplexer",
+            **{block.name: "backbone" for block in vit.blocks[depth:]},
+            demultiplexer: "demultiplexer",
+        }
+        for layer in self.layers:
+            if not isinstance(layer, keras.layers.InputLayer):
+                stages.setdefault(layer.name, "head")
+        return stages
 
     def multiplex(self, multiplexer, tokens, block_inputs, stages):
         """Calls the multiplexer; a model whose multiplexer needs more overrides it.
