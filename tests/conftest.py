@@ -7,8 +7,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_concatplexer as kcp
+
+# Two replicas for the tests of strategies; everything else uses the first.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2,
+)
 
 SMALL = kcp.vit.ViTSize(
     hidden_dim=32, num_layers=4, num_heads=2, mlp_dim=64, patch_size=4
@@ -28,6 +35,15 @@ def global_dtype_policy():
     before = keras.config.dtype_policy()
     yield keras.config.set_dtype_policy
     keras.config.set_dtype_policy(before)
+
+
+@pytest.fixture(scope="session")
+def two_replicas():
+    """A strategy over two replicas."""
+    from train.config import Config
+    from train.strategy import make_strategy
+
+    return make_strategy(Config(strategy="mirrored", logical_cpus=2))
 
 
 @pytest.fixture
@@ -103,6 +119,31 @@ def digits_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tfds")
     tfds.builder("digits", data_dir=folder).download_and_prepare()
     return folder
+
+
+@pytest.fixture(scope="module")
+def tiny_config(digits_dir):
+    """A `Config` whose run takes seconds: 96 images, a ViT of two narrow blocks."""
+    from train.config import Config
+
+    with pytest.MonkeyPatch.context() as patch:
+        size = kcp.vit.ViTSize(16, 2, 2, 32, 4)
+        patch.setitem(kcp.vit.SIZES, "vit_tiny_test", size)
+        yield Config(
+            size="vit_tiny_test",
+            data_dir=str(digits_dir),
+            train_split="train[:96]",
+            validation_split="train[96:131]",
+            test_split="test[:35]",
+            batch_size=32,
+            epochs=3,
+            warmup_epochs=0.0,
+            augmentation="shift",
+            label_smoothing=0.1,
+            clip_norm=1.0,
+            ema=0.9,
+            image_summaries=False,
+        )
 
 
 @pytest.fixture(scope="session")

@@ -5,25 +5,51 @@ import sys
 from absl import app, flags, logging
 
 from train.config import config_from_flags, define_flags
+from train.experiments import EXPERIMENTS
+from train.input_benchmark import input_images_per_second
+from train.stopping import TrainingStopped
 from train.trainer import Run
 
 define_flags()
-flags.DEFINE_string("workdir", None, "Folder of the run's files.", required=True)
+flags.DEFINE_string("workdir", None, "Folder of the run's files.")
+flags.DEFINE_enum(
+    "experiment",
+    None,
+    list(EXPERIMENTS),
+    "Settings to start from; other flags change them. `--help` of none: read "
+    "train/experiments.py.",
+)
+flags.DEFINE_boolean(
+    "benchmark_input", False, "Print images/s of the training data alone, and end."
+)
 
 
 def main(argv):
     """Trains the model that the flags describe and prints its test accuracy."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    experiment = EXPERIMENTS.get(flags.FLAGS.experiment)
+    config = config_from_flags(flags.FLAGS, experiment and experiment())
+    workdir = flags.FLAGS.workdir
     try:
-        run = Run(config_from_flags(flags.FLAGS), flags.FLAGS.workdir)
+        if flags.FLAGS.benchmark_input:
+            print(f"{input_images_per_second(config):.0f} images/s")
+            return
+        if not workdir:
+            raise ValueError("--workdir must be given.")
+        run = Run(config, workdir)
     except ValueError as error:
         sys.exit(f"error: {error}")
-    run.model.summary()
-    results = run.fit()
+    if run.is_chief:
+        run.model.summary()
+    try:
+        results = run.fit()
+    except TrainingStopped as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
     print(
         f"test accuracy {results['test_accuracy']:.4f} (best model) on "
-        f"{results['num_test_images']} images; results in {flags.FLAGS.workdir}"
+        f"{results['num_test_images']} images; results in {workdir}"
     )
 
 

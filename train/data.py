@@ -1,15 +1,12 @@
-"""Image classification data of TFDS as batches for a model."""
+"""Image classification data as batches for a model."""
 
 import dataclasses
-import difflib
 
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
-import train.digits  # noqa: F401 (registers the embedded dataset)
 from keras_concatplexer.preprocessing import ImagePreprocessor
 from keras_concatplexer.vit import SIZES
-from train.augmentation import augmentation
+from train.datasets import FolderSource, TfdsSource, open_source
 
 VARYING_IMAGE_SIZE = 224
 MIN_PATCHES_PER_SIDE = 4
@@ -21,53 +18,88 @@ class Data:
     """Prepared data and how a model must see it.
 
     Attributes:
-        builder: the TFDS builder.
+        source: where the examples come from.
         preprocessor: `ImagePreprocessor` for the model's image shape.
         class_names: tuple of str.
         splits: dict with keys `train`, `validation`, `test` -> TFDS split.
     """
 
-    builder: tfds.core.DatasetBuilder
+    source: TfdsSource | FolderSource
     preprocessor: ImagePreprocessor
     class_names: tuple
     splits: dict
 
     def num_images(self, part):
         """Number of images in `"train"`, `"validation"` or `"test"`."""
-        return self.builder.info.splits[self.splits[part]].num_examples
+        return self.source.info.splits[self.splits[part]].num_examples
 
     def batches(self, part, batch_size):
         """Every image of a part once, in a fixed order: (images, labels)."""
-        dataset = self._encoded(self.splits[part])
+        dataset = self.source.encoded(self.splits[part])
         return self._batched(dataset, batch_size).prefetch(tf.data.AUTOTUNE)
 
-    def training_batches(self, batch_size, seed, augment="none"):
-        """Shuffled, augmented full batches of the training part."""
-        dataset = self._encoded(self.splits["train"], shuffle_seed=seed)
-        buffer = min(self.num_images("train"), SHUFFLE_BUFFER)
-        # Encoded images are small: they are shuffled first and decoded after.
-        dataset = dataset.shuffle(buffer, seed=seed)
-        dataset = self._batched(dataset, batch_size, drop_remainder=True)
-        augment_images = augmentation(augment, seed)
-        if augment_images is not None:
-            # One batch at a time: the layers' seeds advance with each call.
-            dataset = dataset.map(
-                lambda images, labels: (augment_images(images, training=True), labels)
+    def evaluation_batches(self, part, batch_size):
+        """Full batches of a part: (images, one-hot labels, weights).
+
+        The last batch is filled with its own images at weight 0, so that every
+        replica has as many. The others weigh alike, and more than 1 by the share
+        of fillers: a mean over all rows is then the mean over the real images.
+        """
+        num_images = self.num_images(part)
+        num_rows = -(-num_images // batch_size) * batch_size
+
+        def fill(images, labels):
+            rows, size = tf.range(batch_size), tf.shape(labels)[0]
+            weights = tf.where(rows < size, num_rows / num_images, 0.0)
+            images, labels = (
+                tf.gather(images, rows % size),
+                tf.gather(labels, rows % size),
+            )
+            return images, self._one_hot(labels), weights
+
+        return self.batches(part, batch_size).map(fill).prefetch(tf.data.AUTOTUNE)
+
+    def training_batches(
+        self, batch_size, seed, augmentation=None, epochs=1, first_epoch=0
+    ):
+        """Shuffled full batches of the training part: (images, one-hot labels).
+
+        Args:
+            batch_size: int. What is left of an epoch is dropped.
+            seed: int. With the number of the epoch it gives its order.
+            augmentation: `Augmentation` or `None`.
+            epochs: int, where the run ends.
+            first_epoch: int, where it starts: what follows is then the same as if
+                it had started at 0.
+        """
+        num_images = self.num_images("train")
+
+        @tf.autograph.experimental.do_not_convert
+        def epoch_batches(epoch):
+            # Of this traced function alone; TensorFlow cannot combine a global seed
+            # of 0 with one that is a tensor.
+            tf.random.set_seed(seed + 1)
+            epoch_seed = seed + epoch
+            dataset = self.source.encoded(self.splits["train"], epoch_seed)
+            # Encoded images are small: they are shuffled first and decoded after.
+            dataset = dataset.shuffle(min(num_images, SHUFFLE_BUFFER), epoch_seed)
+            return self._batched(dataset, batch_size, drop_remainder=True)
+
+        dataset = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_batches)
+        dataset = dataset.map(lambda images, labels: (images, self._one_hot(labels)))
+        if augmentation:
+            first_step = first_epoch * (num_images // batch_size)
+            # One batch at a time: its step sets the state of the layers' seeds.
+            dataset = dataset.enumerate(first_step).map(
+                lambda step, batch: augmentation(step, *batch)
             )
         return dataset.prefetch(tf.data.AUTOTUNE)
 
-    def _encoded(self, split, shuffle_seed=None):
-        return self.builder.as_dataset(
-            split,
-            decoders={"image": tfds.decode.SkipDecoding()},
-            shuffle_files=shuffle_seed is not None,
-            read_config=tfds.ReadConfig(
-                shuffle_seed=shuffle_seed, interleave_cycle_length=16
-            ),
-        )
+    def _one_hot(self, labels):
+        return tf.one_hot(labels, len(self.class_names))
 
     def _batched(self, dataset, batch_size, drop_remainder=False):
-        feature = self.builder.info.features["image"]
+        feature = self.source.info.features["image"]
 
         def decode(example):
             return feature.decode_example(example["image"]), example["label"]
@@ -91,62 +123,32 @@ def load_data(config):
         ValueError: for an unknown dataset or split, or one that is not image
             classification.
     """
-    builder = _builder(config.dataset, config.data_dir or None)
-    builder.download_and_prepare()
-    image, label = _features(builder)
+    source = open_source(config.dataset, config.data_dir or None)
+    known = source.info.splits
     splits = {
         "train": config.train_split,
         "validation": config.validation_split,
-        "test": config.test_split
-        or ("test" if "test" in builder.info.splits else "validation"),
+        "test": config.test_split or ("test" if "test" in known else "validation"),
     }
     for split in splits.values():
         try:
-            empty = builder.info.splits[split].num_examples == 0
+            empty = known[split].num_examples == 0
         except (KeyError, ValueError) as error:
             raise ValueError(
                 f"The dataset {config.dataset} has no split {split!r}. It has: "
-                f"{', '.join(builder.info.splits)}. Set --train_split, "
-                "--validation_split, --test_split."
+                f"{', '.join(known)}. Set --train_split, --validation_split, "
+                "--test_split."
             ) from error
         if empty:
             raise ValueError(f"The split {split!r} of {config.dataset} is empty.")
-    channels = image.shape[-1] or 3
-    side = config.image_size or _default_image_size(image.shape, config.size)
+    shape = source.info.features["image"].shape
+    side = config.image_size or _default_image_size(shape, config.size)
     return Data(
-        builder,
-        ImagePreprocessor((side, side, channels)),
-        tuple(label.names),
+        source,
+        ImagePreprocessor((side, side, shape[-1] or 3)),
+        tuple(source.info.features["label"].names),
         splits,
     )
-
-
-def _builder(name, data_dir):
-    try:
-        return tfds.builder(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError as error:
-        close = difflib.get_close_matches(name, tfds.list_builders(), n=3)
-        hint = f" Did you mean {', '.join(close)}?" if close else ""
-        raise ValueError(
-            f"Unknown dataset {name!r}: expected `digits` or the name of a TFDS "
-            f"dataset.{hint}"
-        ) from error
-
-
-def _features(builder):
-    features = builder.info.features
-    try:
-        image, label = features["image"], features["label"]
-    except (KeyError, TypeError):
-        image = label = None
-    if not isinstance(image, tfds.features.Image) or not isinstance(
-        label, tfds.features.ClassLabel
-    ):
-        raise ValueError(
-            f"The dataset {builder.name} is not image classification: expected the "
-            f"features `image` and `label` (a class). It has: {features!r}"
-        )
-    return image, label
 
 
 def _default_image_size(shape, size):

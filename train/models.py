@@ -1,6 +1,12 @@
 """The model of a run."""
 
+import pathlib
+
+import keras
+
 import keras_concatplexer as kcp
+
+HUB_PREFIX = "hub:"
 
 
 def build_model(config, image_shape, num_classes):
@@ -13,32 +19,64 @@ def build_model(config, image_shape, num_classes):
 
     Raises:
         ValueError: if the parts do not fit, for example `init_from` has a ViT
-            for other images or classes.
+            for other classes.
     """
-    if config.init_from:
-        vit = _trained_vit(config.init_from, image_shape, num_classes)
-    else:
-        vit = kcp.vit.keras_cv_vit(config.size, image_shape, num_classes)
+    vit = build_vit(config, image_shape, num_classes)
     if config.model == "vit":
-        return vit
-    depth = None if config.patchifier_depth < 0 else config.patchifier_depth
-    return kcp.ConcatPlexer(
-        vit,
-        num_mux=config.num_mux,
-        patchifier_depth=depth,
-        attention_scope=config.attention_scope,
-    )
-
-
-def _trained_vit(workdir, image_shape, num_classes):
-    model = kcp.bundle.load_model(workdir)
-    vit = model.vit if isinstance(model, kcp.ConcatPlexer) else model
-    stages = kcp.vit.read_stages(vit)
-    expected = (image_shape, num_classes)
-    if (stages.image_shape, stages.num_classes) != expected:
-        raise ValueError(
-            f"The ViT in {workdir} takes images of {stages.image_shape} and has "
-            f"{stages.num_classes} classes; the data has {image_shape} and "
-            f"{num_classes}."
+        model = vit
+    else:
+        depth = None if config.patchifier_depth < 0 else config.patchifier_depth
+        model = kcp.ConcatPlexer(
+            vit,
+            num_mux=config.num_mux,
+            patchifier_depth=depth,
+            reducer=config.reducer,
+            attention_scope=config.attention_scope,
         )
-    return vit
+    if config.freeze_backbone:
+        stages = kcp.vit.read_stages(vit)
+        for layer in (stages.embedding, *stages.blocks):
+            layer.trainable = False
+    return model
+
+
+def build_vit(config, image_shape, num_classes):
+    """Builds the ViT of a `Config`, with the weights of `init_from`."""
+    init_from = config.init_from
+    if not init_from:
+        return kcp.vit.keras_cv_vit(config.size, image_shape, num_classes)
+    if init_from.startswith(HUB_PREFIX):
+        return _hub_vit(init_from.removeprefix(HUB_PREFIX), image_shape, num_classes)
+    vit = _trained_vit(init_from)
+    stages = kcp.vit.read_stages(vit)
+    given, needed = stages.image_shape, tuple(image_shape)
+    if (given[-1], stages.num_classes) != (needed[-1], num_classes):
+        raise ValueError(
+            f"The ViT in {init_from} takes images of {given} and has "
+            f"{stages.num_classes} classes; the data has {needed} and {num_classes}."
+        )
+    # A file remembers what was frozen when it was saved.
+    vit.trainable = True
+    return vit if given == needed else kcp.vit.at_resolution(vit, needed)
+
+
+def _trained_vit(path):
+    if pathlib.Path(path).suffix == ".keras":
+        model = _load_file(path)
+    else:
+        model = kcp.bundle.load_model(path)
+    return getattr(model, "vit", model)
+
+
+def _load_file(path):
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"--init_from={path} cannot be loaded: {error}") from error
+
+
+def _hub_vit(preset, image_shape, num_classes):
+    try:
+        return kcp.vit.keras_hub_vit(preset, num_classes, image_shape)
+    except ImportError as error:
+        raise ValueError(f"--init_from={HUB_PREFIX}{preset}: {error}") from error

@@ -2,14 +2,37 @@
 
 import json
 import pathlib
-import time
+import shutil
 
 import keras
+import tensorflow as tf
 
 import keras_concatplexer as kcp
-from train.config import CONFIG_FILE
+from train.augmentation import Augmentation
+from train.checkpoint import Checkpoints, checkpoint_bytes, state_variables
 from train.data import load_data
+from train.distillation import Distillation, load_teacher
+from train.files import write_text
 from train.models import build_model
+from train.multi_worker import distributable
+from train.optimizer import make_optimizer
+from train.save_epochs import SaveEpochs
+from train.stopping import StopOnNonFiniteLoss, StopOnSigterm, TrainingStopped
+from train.strategy import (
+    check_batch_size,
+    check_one_device,
+    check_same_progress,
+    is_chief,
+    is_multi_worker,
+    make_strategy,
+)
+from train.summaries import (
+    GradientNorm,
+    RunDescription,
+    Throughput,
+    can_draw,
+    write_images,
+)
 
 RESULTS_FILE = "results.json"
 
@@ -17,17 +40,28 @@ RESULTS_FILE = "results.json"
 class Run:
     """A prepared run. Everything a user can get wrong is found while making it.
 
+    A workdir that holds a run with the same settings is gone on with from its last
+    completed epoch; one whose run is finished is evaluated again.
+
     Args:
         config: `Config`.
         workdir: folder of the run's files; made if missing.
 
     Raises:
-        ValueError: for settings that do not fit each other or the data.
+        ValueError: for settings that do not fit each other, the data, the devices
+            or the workdir.
     """
 
     def __init__(self, config, workdir):
+        config.check()
+        config.check_same_run(workdir)
         self.config = config
-        self.workdir = _writable_workdir(workdir)
+        self.strategy = make_strategy(config)
+        check_one_device(config, self.strategy)
+        self.is_chief = is_chief(self.strategy)
+        self.workdir = pathlib.Path(workdir)
+        if self.is_chief:
+            _check_writable(self.workdir)
         keras.config.set_dtype_policy(config.dtype_policy)
         keras.utils.set_random_seed(config.seed)
         self.data = load_data(config)
@@ -37,108 +71,248 @@ class Run:
                 f"A batch of {config.batch_size} is larger than the training split "
                 f"of {self.data.num_images('train')} images. Lower --batch_size."
             )
-        self.model = build_model(
-            config, self.data.preprocessor.image_shape, len(self.data.class_names)
-        )
-        self.model.compile(
-            self._optimizer(),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
-        )
-        self.config.save(self.workdir)
-        kcp.bundle.write_description(
-            self.workdir, self.data.preprocessor, self.data.class_names
-        )
+        self.checkpoints = Checkpoints(self.workdir)
+        self.progress = self.checkpoints.progress()
+        check_same_progress(self.strategy, self.progress.epochs)
+        self.augmentation = Augmentation.of(config, self.data.preprocessor.image_shape)
+        self.is_finished = self.progress.epochs >= config.epochs
+        if self.is_finished:
+            self.model = kcp.bundle.load_model(self.workdir, "last")
+            self.cost = kcp.flops.count(self.model)
+            return
+        with self.strategy.scope():
+            self.model = build_model(
+                config, self.data.preprocessor.image_shape, len(self.data.class_names)
+            )
+            check_batch_size(
+                config.batch_size, self.strategy.num_replicas_in_sync, self.num_mux
+            )
+            self.trained_model = self._trained_model()
+            self._compile()
+        self.cost = kcp.flops.count(self.model)
+        if self.is_chief:
+            self._start_workdir()
+
+    @property
+    def num_mux(self):
+        """Images per sequence, 1 of a ViT."""
+        return getattr(self.model, "num_mux", 1)
 
     def fit(self):
         """Trains, evaluates the best model on the test split, writes the results.
 
         Returns:
             dict, what `results.json` holds.
+
+        Raises:
+            TrainingStopped: if the loss is not finite, a worker is lost, the disk
+                is full, or SIGTERM comes.
         """
+        try:
+            if not self.is_finished:
+                self._train()
+            # The chief has written the models when this is passed.
+            check_same_progress(self.strategy, self.progress.epochs)
+            return self._evaluate_and_report()
+        except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+            raise TrainingStopped(
+                f"Another worker was lost: {error.message.splitlines()[0]} Start all "
+                "workers again to go on from the last completed epoch."
+            ) from error
+
+    # === Preparing ===
+
+    def _trained_model(self):
         config = self.config
-        started = time.perf_counter()
-        history = self.model.fit(
-            self.data.training_batches(
-                config.batch_size, config.seed, config.augmentation
-            ),
-            validation_data=self.data.batches("validation", config.batch_size),
-            epochs=config.epochs,
-            callbacks=self._callbacks(),
+        if config.teacher:
+            if is_multi_worker(self.strategy):
+                raise ValueError(
+                    "--teacher works on one device and under --strategy=mirrored, not "
+                    "with several workers."
+                )
+            image_shape, num_classes = (
+                self.model.input_shape[1:],
+                self.model.output_shape,
+            )
+            return Distillation(
+                load_teacher(config.teacher, image_shape, num_classes[-1]),
+                self.model,
+                self._loss(),
+                config.distillation_weight,
+                config.distillation_temperature,
+            )
+        if is_multi_worker(self.strategy):
+            return distributable(self.model)
+        return self.model
+
+    def _compile(self):
+        config, model = self.config, self.trained_model
+        model.compile(
+            make_optimizer(config, self.steps_per_epoch, self.model),
+            self._loss(),
+            weighted_metrics=self._metrics(),
+            jit_compile=config.jit_compile,
+            steps_per_execution=config.steps_per_execution,
         )
-        seconds = time.perf_counter() - started
+        model.optimizer.build(model.trainable_variables)
+        self.checkpoints.restore(state_variables(self.model, model.optimizer))
+
+    def _loss(self):
+        return keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=self.config.label_smoothing
+        )
+
+    def _metrics(self):
+        # Weighted metrics alone leave out the rows that fill a batch.
+        num_classes = len(self.data.class_names)
+        metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
+        if num_classes > 5:
+            metrics.append(
+                keras.metrics.TopKCategoricalAccuracy(5, name="top5_accuracy")
+            )
+        if self.num_mux > 1:
+            metrics.append(kcp.metrics.SlotAccuracy(self.num_mux))
+        return metrics
+
+    def _start_workdir(self):
+        needed = checkpoint_bytes(
+            state_variables(self.model, self.trained_model.optimizer)
+        )
+        free = shutil.disk_usage(self.workdir).free
+        if free < needed:
+            raise ValueError(
+                f"The disk of {self.workdir} has {free / 1e6:.0f} MB free; the run's "
+                f"checkpoints need about {needed / 1e6:.0f} MB. Choose another "
+                "--workdir."
+            )
+        self.checkpoints.clean()
+        self.config.save(self.workdir)
+        kcp.bundle.write_description(
+            self.workdir, self.data.preprocessor, self.data.class_names
+        )
+
+    # === Training ===
+
+    def _train(self):
+        config = self.config
+        stop_on_sigterm = StopOnSigterm()
+        with stop_on_sigterm.listening():
+            self.trained_model.fit(
+                _sharded(
+                    self.data.training_batches(
+                        config.batch_size,
+                        config.seed,
+                        self.augmentation,
+                        config.epochs,
+                        self.progress.epochs,
+                    )
+                ),
+                validation_data=_sharded(
+                    self.data.evaluation_batches("validation", config.batch_size)
+                ),
+                epochs=config.epochs,
+                initial_epoch=self.progress.epochs,
+                steps_per_epoch=self.steps_per_epoch,
+                callbacks=[stop_on_sigterm, *self._callbacks()],
+                verbose="auto" if self.is_chief else 0,
+            )
+
+    def _callbacks(self):
+        config = self.config
+        callbacks = [StopOnNonFiniteLoss(), Throughput(config.batch_size)]
+        if config.ema:
+            # Validation sees the average, training does not.
+            callbacks.append(keras.callbacks.SwapEMAWeights())
+        if self.is_chief:
+            folder = self.workdir / "tensorboard"
+            batches = self.data.evaluation_batches("validation", config.batch_size)
+            images, labels, _ = next(batches.as_numpy_iterator())
+            callbacks += [
+                GradientNorm(self.model, self._loss(), images, labels),
+                keras.callbacks.TensorBoard(
+                    folder, profile_batch=config.profile_steps()
+                ),
+                RunDescription(folder / "train", config, self.model, self.cost),
+            ]
+        save = SaveEpochs(
+            self.checkpoints, self.progress, self.model, self.workdir, self.is_chief
+        )
+        return [*callbacks, save]
+
+    # === Results ===
+
+    def _evaluate_and_report(self):
+        config, progress = self.config, self.progress
+        with self.strategy.scope():
+            model = kcp.bundle.load_model(self.workdir)
+            evaluated = (
+                distributable(model) if is_multi_worker(self.strategy) else model
+            )
+            evaluated.compile(
+                loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+                weighted_metrics=self._metrics(),
+            )
+        test = self.data.evaluation_batches("test", config.batch_size)
+        scores = {}
+        for name in ("last", "best"):
+            model.load_weights(self.workdir / f"{name}.keras")
+            scores[name] = evaluated.evaluate(
+                _sharded(test), return_dict=True, verbose=0
+            )
         results = {
             "model": config.model,
             "dataset": config.dataset,
             "num_train_images": self.data.num_images("train"),
             "num_test_images": self.data.num_images("test"),
-            "epochs": len(history.epoch),
-            "training_seconds": round(seconds, 1),
-            "gmacs_per_image": kcp.flops.formula(self.model).gmacs_per_image,
+            "epochs": progress.epochs,
+            "steps": progress.steps,
+            "training_seconds": round(progress.seconds, 1),
+            "gmacs_per_image": self.cost.gmacs_per_image,
             "parameters": self.model.count_params(),
-            "last": self._evaluate(self.model),
-            "best": self._evaluate(kcp.bundle.load_model(self.workdir)),
-            "history": history.history,
+            **scores,
+            "history": progress.history,
+            "test_accuracy": scores["best"]["accuracy"],
         }
-        results["test_accuracy"] = results["best"]["accuracy"]
-        text = json.dumps(results, indent=2) + "\n"
-        (self.workdir / RESULTS_FILE).write_text(text)
+        if self.is_chief:
+            self._write_images()
+            text = json.dumps(results, indent=2) + "\n"
+            write_text(self.workdir / RESULTS_FILE, text)
         return results
 
-    def _optimizer(self):
-        config = self.config
-        warmup_steps = round(config.warmup_epochs * self.steps_per_epoch)
-        total_steps = config.epochs * self.steps_per_epoch
-        schedule = keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0 if warmup_steps else config.learning_rate,
-            decay_steps=max(1, total_steps - warmup_steps),
-            warmup_target=config.learning_rate if warmup_steps else None,
-            warmup_steps=warmup_steps,
-        )
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay)
-        # Names as Keras gives them: biases, norms, tokens and embeddings.
-        optimizer.exclude_from_weight_decay(
-            var_names=["bias", "gamma", "beta", "class_token", "embedding"]
-        )
-        return optimizer
-
-    def _callbacks(self):
-        def checkpoint(name, **kwargs):
-            return keras.callbacks.ModelCheckpoint(
-                str(self.workdir / f"{name}.keras"), **kwargs
-            )
-
-        return [
-            checkpoint("best", monitor="val_accuracy", mode="max", save_best_only=True),
-            checkpoint("last"),
-            keras.callbacks.TensorBoard(self.workdir / "tensorboard"),
-            keras.callbacks.TerminateOnNaN(),
-        ]
-
-    def _evaluate(self, model):
-        model.compile(
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
-        )
+    def _write_images(self):
+        if not self.config.image_summaries or not can_draw():
+            return
+        # On this process alone: a copy outside the strategy.
+        model = kcp.bundle.load_model(self.workdir)
         batches = self.data.batches("test", self.config.batch_size)
-        return model.evaluate(batches, return_dict=True, verbose=0)
+        predictions = model.predict(batches, verbose=0).argmax(-1)
+        images, _ = next(batches.as_numpy_iterator())
+        write_images(
+            self.workdir / "tensorboard" / "test",
+            self.progress.epochs,
+            self.data.class_names,
+            self.num_mux,
+            images,
+            [int(label) for label in batches.map(lambda _, y: y).unbatch()],
+            predictions,
+        )
 
 
-def _writable_workdir(workdir):
-    folder = pathlib.Path(workdir)
+def _sharded(dataset):
+    # Every worker reads everything and keeps its part of each batch.
+    options = tf.data.Options()
+    policy = tf.data.experimental.AutoShardPolicy.DATA
+    options.experimental_distribute.auto_shard_policy = policy
+    return dataset.with_options(options)
+
+
+def _check_writable(folder):
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.write_text("")
-        probe.unlink()
+        write_text(folder / ".probe", "")
+        (folder / ".probe").unlink()
     except OSError as error:
         raise ValueError(
-            f"The workdir {workdir} cannot be written: {error.strerror}. Choose "
+            f"The workdir {folder} cannot be written: {error.strerror}. Choose "
             "another --workdir."
         ) from error
-    if (folder / CONFIG_FILE).exists():
-        raise ValueError(
-            f"The workdir {workdir} holds a run already. Choose another --workdir, "
-            "or delete it."
-        )
-    return folder

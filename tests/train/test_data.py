@@ -1,10 +1,12 @@
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from train.augmentation import Augmentation
 from train.config import Config
 from train.data import load_data
 
@@ -55,28 +57,64 @@ def test_parts_do_not_overlap_and_are_complete(config):
 def test_training_batches_are_full_shuffled_and_repeatable(config):
     data = load_data(config)
 
-    def labels(seed, augment="none"):
-        batches = data.training_batches(64, seed, augment)
-        return np.concatenate([labels for _, labels in batches])
+    def labels(seed, epochs=1, first_epoch=0):
+        batches = data.training_batches(
+            64, seed, epochs=epochs, first_epoch=first_epoch
+        )
+        return np.concatenate([np.argmax(labels, -1) for _, labels in batches])
 
     first = labels(0)
     assert len(first) == 20 * 64
     np.testing.assert_array_equal(first, labels(0))
-    assert np.any(first != labels(1))
+    assert np.any(first != labels(5))
+    both = labels(0, epochs=2)
+    np.testing.assert_array_equal(both[: len(first)], first)
+    assert np.any(both[len(first) :] != first)
 
 
-@pytest.mark.parametrize("augment", ["shift", "flip_shift"])
-def test_augmentation_changes_images_and_repeats(config, augment):
-    data = load_data(config)
+def test_a_run_that_goes_on_sees_what_an_uninterrupted_one_would(config):
+    data = load_data(dataclasses.replace(config, train_split="train[:64]"))
 
-    def first_images(name):
-        return next(iter(data.training_batches(32, 0, name)))[0].numpy()
+    def batches(first_epoch):
+        augmentation = Augmentation((16, 16, 1), geometry="flip_shift", mixup=0.4)
+        dataset = data.training_batches(16, 3, augmentation, 3, first_epoch)
+        return list(dataset.as_numpy_iterator())
 
-    plain, changed = first_images("none"), first_images(augment)
-    assert changed.shape == plain.shape
-    assert np.abs(changed - plain).mean() > 0.05
-    assert changed.min() >= -1.001 and changed.max() <= 1.001
-    np.testing.assert_array_equal(changed, first_images(augment))
+    whole, rest = batches(0), batches(2)
+    assert (len(whole), len(rest)) == (12, 4)
+    for (images, labels), (same_images, same_labels) in zip(
+        whole[8:], rest, strict=True
+    ):
+        np.testing.assert_array_equal(images, same_images)
+        np.testing.assert_array_equal(labels, same_labels)
+
+
+@pytest.mark.parametrize("num_images", [1, 31, 32, 33])
+def test_evaluation_is_exact_for_any_number_of_images(config, two_replicas, num_images):
+    data = load_data(dataclasses.replace(config, test_split=f"test[:{num_images}]"))
+    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(10)])
+    images, labels = next(iter(data.batches("test", num_images)))
+    logits = model(images)
+    losses = keras.losses.sparse_categorical_crossentropy(labels, logits, True)
+    accuracy = np.mean(np.argmax(logits, -1) == labels)
+
+    for strategy in (
+        tf.distribute.get_strategy(),
+        two_replicas,
+    ):
+        with strategy.scope():
+            copy = keras.models.clone_model(model)
+            copy.build(images.shape)
+            copy.set_weights(model.get_weights())
+            copy.compile(
+                loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+                weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+            )
+        batches = data.evaluation_batches("test", 32)
+        assert all(len(images) == 32 for images, _, _ in batches)
+        results = copy.evaluate(batches, return_dict=True, verbose=0)
+        assert results["accuracy"] == pytest.approx(accuracy, abs=1e-6)
+        assert results["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -146,5 +184,5 @@ def test_images_of_varying_size(tmp_path):
     )
     assert load_data(config).preprocessor.image_shape == (224, 224, 3)
     data = load_data(dataclasses.replace(config, image_size=16))
-    batches = list(data.training_batches(4, seed=0, augment="shift"))
+    batches = list(data.training_batches(4, seed=0))
     assert [images.shape for images, _ in batches] == [(4, 16, 16, 3)]

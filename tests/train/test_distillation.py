@@ -1,0 +1,103 @@
+"""One step on one and on two replicas, with and without a teacher."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_concatplexer as kcp
+from train.distillation import Distillation, load_teacher
+
+WEIGHT, TEMPERATURE = 0.25, 2.0
+
+
+@pytest.fixture
+def teacher(make_vit, scramble):
+    return scramble(make_vit())
+
+
+def one_step(make_vit, teacher, strategy, images):
+    """The logs of one SGD step, and the weights after it."""
+    labels = np.eye(10, dtype="float32")[: len(images)]
+    keras.utils.set_random_seed(0)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
+    with strategy.scope():
+        student = kcp.ConcatPlexer(make_vit(), num_mux=2)
+        model = student
+        if teacher is not None:
+            copy = keras.models.clone_model(teacher)
+            copy.set_weights(teacher.get_weights())
+            model = Distillation(copy, student, loss, WEIGHT, TEMPERATURE)
+        model.compile(
+            keras.optimizers.SGD(1.0),
+            loss,
+            weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        )
+    dataset = tf.data.Dataset.from_tensors((images, labels))
+    expected = expected_loss(student, teacher, images, labels)
+    history = model.fit(dataset, verbose=0).history
+    return history, student.get_weights(), expected
+
+
+def expected_loss(student, teacher, images, labels):
+    logits = student(images)
+    targets = labels * 0.9 + 0.01
+    hard = -np.mean(np.sum(targets * tf.nn.log_softmax(logits), -1))
+    if teacher is None:
+        return hard
+    ours = tf.nn.log_softmax(logits / TEMPERATURE).numpy()
+    theirs = tf.nn.log_softmax(teacher(images) / TEMPERATURE).numpy()
+    soft = np.mean(np.sum(np.exp(theirs) * (theirs - ours), -1)) * TEMPERATURE**2
+    return (1 - WEIGHT) * hard + WEIGHT * soft
+
+
+@pytest.mark.parametrize("distil", [False, True])
+def test_two_replicas_take_the_step_of_one(
+    make_vit, teacher, images, two_replicas, distil
+):
+    one, two = (
+        one_step(make_vit, teacher if distil else None, strategy, images(8))
+        for strategy in (
+            tf.distribute.get_strategy(),
+            two_replicas,
+        )
+    )
+    # With SGD at rate 1 the weights move by the gradients.
+    for ours, theirs in zip(one[1], two[1], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert set(one[0]) == {"loss", "accuracy"}
+    assert one[0]["loss"][0] == pytest.approx(one[2], rel=1e-5)
+    assert two[0]["loss"][0] == pytest.approx(one[2], rel=1e-5)
+
+
+def test_validation_is_the_students_own(make_vit, teacher, images):
+    student = make_vit()
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    model = Distillation(teacher, student, loss, WEIGHT, TEMPERATURE)
+    model.compile(
+        "sgd",
+        loss,
+        weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+    )
+    labels = np.eye(10, dtype="float32")[:8]
+    weights = np.array([2.0] * 4 + [0.0] * 4)
+    results = model.evaluate(images(8), labels, sample_weight=weights, verbose=0)
+    logits = student(images(4))
+    expected = np.mean(keras.losses.categorical_crossentropy(labels[:4], logits, True))
+    assert results[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_teacher_of_shared_layers_is_refused(make_vit):
+    vit = make_vit()
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    with pytest.raises(ValueError, match="shares \\d+ weights"):
+        Distillation(vit, kcp.ConcatPlexer(vit, num_mux=2), loss, 0.5, 1.0)
+
+
+def test_a_teacher_for_other_data(make_vit, tmp_path):
+    make_vit().save(tmp_path / "best.keras")
+    preprocessor = kcp.preprocessing.ImagePreprocessor((16, 16, 3))
+    kcp.bundle.write_description(tmp_path, preprocessor, list("0123456789"))
+    assert load_teacher(tmp_path, (16, 16, 3), 10).output_shape == (None, 10)
+    with pytest.raises(ValueError, match="10 classes; the data has .* and 3"):
+        load_teacher(tmp_path, (16, 16, 3), 3)
