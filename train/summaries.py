@@ -91,7 +91,7 @@ class RunDescription(keras.callbacks.Callback):
 def describe(classifier, cost):
     """Returns the model's summary, and what each stage costs, as text."""
     lines = []
-    classifier.summary(print_fn=lines.append)
+    classifier.summary(line_length=100, print_fn=lines.append)
     lines.append("GMACs per image:")
     lines += [f"  {name:14} {macs / 1e9:.6f}" for name, macs in cost.stages.items()]
     return "\n".join(lines)

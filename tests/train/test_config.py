@@ -49,3 +49,47 @@ def test_saved_config(tmp_path):
 def test_bad_values_name_the_good_ones(argument, message):
     with pytest.raises(flags.IllegalFlagValueError, match=message):
         parse(argument)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"ema": 1.0}, "--ema must be below 1. Received: 1.0"),
+        ({"label_smoothing": 1.0}, "--label_smoothing must be below 1"),
+        ({"random_erasing": 1.5}, "--random_erasing must be at most 1"),
+        ({"distillation_weight": 0.0}, "--distillation_weight must be above 0"),
+        ({"distillation_temperature": 0.0}, "--distillation_temperature must be"),
+        ({"warmup_epochs": 31.0}, "is longer than the whole training, --epochs=30"),
+        ({"profile": "5"}, "must be START,STOP"),
+        ({"profile": "9,5"}, "must be START,STOP"),
+    ],
+)
+def test_settings_that_do_not_fit(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**changes).check()
+
+
+def test_profile_steps():
+    assert Config().profile_steps() == 0
+    assert Config(profile="10,20").profile_steps() == (10, 20)
+
+
+def test_what_a_run_may_go_on_with(tmp_path):
+    saved = Config(epochs=5, data_dir="a")
+    saved.check_same_run(tmp_path)
+    saved.save(tmp_path)
+    saved.check_same_run(tmp_path)
+    Config(epochs=6, data_dir="b", strategy="mirrored").check_same_run(tmp_path)
+    with pytest.raises(ValueError, match="epochs was 5, is 4"):
+        Config(epochs=4).check_same_run(tmp_path)
+    with pytest.raises(ValueError, match="num_mux was 2, is 4; epochs was 5, is 3"):
+        Config(epochs=3, num_mux=4).check_same_run(tmp_path)
+
+
+def test_a_setting_that_is_newer_than_the_run(tmp_path):
+    settings = dataclasses.asdict(Config())
+    del settings["ema"]
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    Config().check_same_run(tmp_path)
+    with pytest.raises(ValueError, match="ema was 0.0, is 0.5"):
+        Config(ema=0.5).check_same_run(tmp_path)

@@ -1,0 +1,30 @@
+import dataclasses
+import inspect
+
+import pytest
+from absl import flags
+
+from train.config import Config, config_from_flags, define_flags
+from train.experiments import EXPERIMENTS
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiments_are_valid_settings_with_a_command(name):
+    config = EXPERIMENTS[name]()
+    config.check()
+    for field in dataclasses.fields(Config):
+        choices = field.metadata["choices"]
+        assert choices is None or getattr(config, field.name) in choices
+        assert type(getattr(config, field.name)) is field.type
+    text = inspect.getdoc(EXPERIMENTS[name])
+    assert f"--experiment={name}" in text
+    assert "Result: " in text
+
+
+def test_flags_change_an_experiment():
+    values = flags.FlagValues()
+    define_flags(values)
+    values(["train", "--epochs=3", "--model=concatplexer"])
+    base = EXPERIMENTS["imagenet_b16"]()
+    config = config_from_flags(values, base)
+    assert config == dataclasses.replace(base, epochs=3, model="concatplexer")
