@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_concatplexer.layers import ClassAttention
 from keras_concatplexer.vit.stages import read_stages
 
 
@@ -75,7 +76,9 @@ class MultiplexedViT(keras.Model):
             demultiplexer: "demultiplexer",
         }
         for layer in self.layers:
-            if not isinstance(layer, keras.layers.InputLayer):
+            if isinstance(layer, ClassAttention):
+                stages[layer.name] = "multiplexer"
+            elif not isinstance(layer, keras.layers.InputLayer):
                 stages.setdefault(layer.name, "head")
         return stages
 
