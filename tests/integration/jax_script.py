@@ -25,11 +25,9 @@ NUM_CLASSES = 5
 
 # Name -> function of a ViT that returns the model to train and compare.
 MODELS = {
-    "vit": lambda vit: vit,
-    "vit_resized": lambda vit: kcp.vit.at_resolution(vit, (16, 12, 3)),
     "concat_group": lambda vit: kcp.ConcatPlexer(vit, num_mux=2),
-    "concat_image": lambda vit: kcp.ConcatPlexer(
-        vit, num_mux=2, attention_scope="image"
+    "concat_image_resized": lambda vit: kcp.ConcatPlexer(
+        kcp.vit.at_resolution(vit, (8, 16, 3)), num_mux=2, attention_scope="image"
     ),
 }
 

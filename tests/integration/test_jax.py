@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
         [sys.executable, str(FOLDER / "jax_script.py"), str(folder)],
         env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(root)},
         check=True,
-        timeout=300,
+        timeout=600,
     )
     return folder
 
