@@ -2,12 +2,32 @@
 
 from keras_concatplexer.layers.concat_demultiplexer import ConcatDemultiplexer
 from keras_concatplexer.layers.concat_multiplexer import ConcatMultiplexer
+from keras_concatplexer.layers.contextual_transform import ContextualTransform
+from keras_concatplexer.layers.hadamard_transform import HadamardTransform
+from keras_concatplexer.layers.holographic_binding import HolographicBinding
+from keras_concatplexer.layers.image_demultiplexer import ImageDemultiplexer
+from keras_concatplexer.layers.image_multiplexer import ImageMultiplexer
+from keras_concatplexer.layers.index_prefix import IndexPrefix
+from keras_concatplexer.layers.orthogonal_transform import OrthogonalTransform
+from keras_concatplexer.layers.slot_conditioned_mlp import SlotConditionedMLP
 from keras_concatplexer.layers.slot_embedding import SlotEmbedding
+from keras_concatplexer.layers.slot_heads import SlotHeads
 from keras_concatplexer.layers.token_reduction import ConvTokenReduction
+from keras_concatplexer.layers.transformer_layer import TransformerLayer
 
 __all__ = [
     "ConcatDemultiplexer",
     "ConcatMultiplexer",
+    "ContextualTransform",
     "ConvTokenReduction",
+    "HadamardTransform",
+    "HolographicBinding",
+    "ImageDemultiplexer",
+    "ImageMultiplexer",
+    "IndexPrefix",
+    "OrthogonalTransform",
+    "SlotConditionedMLP",
     "SlotEmbedding",
+    "SlotHeads",
+    "TransformerLayer",
 ]

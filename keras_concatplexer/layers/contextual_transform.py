@@ -36,9 +36,7 @@ class ContextualTransform(keras.layers.Layer):
     TensorShape([1, 2, 5, 8])
     """
 
-    def __init__(
-        self, num_mux, num_heads=None, trainable_keys=False, seed=0, **kwargs
-    ):
+    def __init__(self, num_mux, num_heads=None, trainable_keys=False, seed=0, **kwargs):
         super().__init__(**kwargs)
         self.num_mux = positive_int("num_mux", num_mux)
         if num_heads is not None:

@@ -39,9 +39,7 @@ class OrthogonalTransform(keras.layers.Layer):
     TensorShape([1, 2, 5, 8])
     """
 
-    def __init__(
-        self, num_mux, low_rank=False, trainable_keys=False, seed=0, **kwargs
-    ):
+    def __init__(self, num_mux, low_rank=False, trainable_keys=False, seed=0, **kwargs):
         super().__init__(**kwargs)
         self.num_mux = positive_int("num_mux", num_mux)
         self.low_rank = low_rank

@@ -1,5 +1,7 @@
 """Multiplexed Vision Transformers."""
 
 from keras_concatplexer.models.concatplexer import ConcatPlexer
+from keras_concatplexer.models.image_multiplexer_vit import ImageMultiplexerViT
+from keras_concatplexer.models.retrieval_warmup import RetrievalWarmup
 
-__all__ = ["ConcatPlexer"]
+__all__ = ["ConcatPlexer", "ImageMultiplexerViT", "RetrievalWarmup"]

@@ -1,9 +1,12 @@
 """Training a multiplexed model to tell its images apart."""
 
+import math
+
 import keras
 from keras import ops
 
 from keras_concatplexer.layers import grouping
+from keras_concatplexer.models.multiplexed_vit import MultiplexedViT
 
 
 def normalized_patches(images, grid_shape):
@@ -72,14 +75,88 @@ class RetrievalWarmup(keras.Model):
 
     def __init__(self, model, retrieval_weight=1.0, seed=0, name="retrieval_warmup"):
         super().__init__(name=name)
+        if not isinstance(model, MultiplexedViT):
+            raise ValueError(
+                "`model` must be a multiplexed ViT, such as an `ImageMultiplexerViT`. "
+                f"Received: {model!r} of type {type(model).__name__}"
+            )
+        if not 0 < retrieval_weight <= 1:
+            raise ValueError(
+                "`retrieval_weight` must be above 0 and at most 1. Received: "
+                f"retrieval_weight={retrieval_weight!r}"
+            )
+        stages = model.stages
+        demultiplexed = model.get_layer("demultiplexer").output
+        num_tokens = stages.num_prefix_tokens + math.prod(stages.grid_shape)
+        if demultiplexed.shape[1] != num_tokens:
+            raise ValueError(
+                "`model` must keep a token per patch, or there is no patch to "
+                f"retrieve from a token. Expected {num_tokens} tokens per image. "
+                f"Received: {demultiplexed.shape[1]}"
+            )
         self.model = model
         self.retrieval_weight = retrieval_weight
         self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.retrieval_loss = keras.metrics.Mean(name="retrieval_loss")
+        # The head is float32 in every ViT, and so is this one.
+        self.decoder = keras.layers.Dense(
+            math.prod(stages.image_shape) // math.prod(stages.grid_shape),
+            dtype="float32",
+            name="decoder",
+        )
+        self.decoder.build((None, None, stages.hidden_dim))
+        self.built = True
+        # Kept out of Keras' tracking: its layers are those of `model`.
+        object.__setattr__(
+            self, "_graph", keras.Model(model.inputs, [model.output, demultiplexed])
+        )
+
+    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
+        """As `keras.Model.compile`; `loss_weights` follow from the weight."""
+        if loss is not None:
+            kwargs.setdefault("loss_weights", [1 - self.retrieval_weight])
+        super().compile(optimizer, loss, **kwargs)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def call(self, images, training=None):
+        logits, tokens = self._graph(images, training=training)
+        retrieval_loss = self._compute_retrieval_loss(images, tokens)
+        self.retrieval_loss.update_state(retrieval_loss)
+        self.add_loss(self.retrieval_weight * retrieval_loss)
+        return logits
+
+    def _compute_retrieval_loss(self, images, tokens):
+        stages, num_mux = self.model.stages, self.model.num_mux
+        # (B, P, D) and (B, P, V) -> (G, N, P, D) and (G, N, P, V)
+        tokens = grouping.group(tokens[:, stages.num_prefix_tokens :], num_mux)
+        patches = grouping.group(normalized_patches(images, stages.grid_shape), num_mux)
+        slots = keras.random.randint(
+            (ops.shape(tokens)[0], 1, math.prod(stages.grid_shape), 1),
+            0,
+            num_mux,
+            seed=self.seed_generator,
+        )
+        decoded = self.decoder(ops.take_along_axis(tokens, slots, axis=1))
+        target = ops.take_along_axis(patches, slots, axis=1)
+        return ops.mean(ops.square(decoded - target))
 
     def get_config(self):
+        model = keras.saving.serialize_keras_object(self.model)
+        model.pop("compile_config", None)
         return {
             "name": self.name,
-            "model": keras.saving.serialize_keras_object(self.model),
+            "model": model,
             "retrieval_weight": self.retrieval_weight,
             "seed": self.seed,
         }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        model = keras.saving.deserialize_keras_object(
+            config["model"], custom_objects=custom_objects
+        )
+        return cls(**{**config, "model": model})
