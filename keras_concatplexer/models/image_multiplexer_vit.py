@@ -13,8 +13,8 @@ class ImageMultiplexerViT(MultiplexedViT):
     The Image Multiplexer, the baseline of ConcatPlexer (arXiv 2308.11199) after
     DataMUX (arXiv 2202.09318). A transform per slot tells the images apart, their
     scaled sum goes through the backbone, a demultiplexer reads each image out.
-    An answer depends on the neighbours in the batch. The first step of training
-    is best a `RetrievalWarmup`.
+    An answer depends on the neighbours in the batch. DataMUX trains on retrieval
+    first, see `RetrievalWarmup`.
 
     Args:
         vit: ViT classifier, for example of `vit.keras_cv_vit`. Its layers are

@@ -67,10 +67,13 @@ class RetrievalWarmup(keras.Model):
     >>> model = ImageMultiplexerViT(vit, num_mux=2)
     >>> warmup = RetrievalWarmup(model)
     >>> warmup.compile("adamw")
-    >>> history = warmup.fit(np.zeros((4, 16, 16, 1)), verbose=0)
+    >>> # warmup.fit(images), and then the second phase:
     >>> warmup.retrieval_weight = 0.1
     >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     >>> warmup.compile("adamw", loss)
+    >>> # warmup.fit(images, labels)
+    >>> warmup(np.zeros((4, 16, 16, 1))).shape
+    TensorShape([4, 10])
     """
 
     def __init__(self, model, retrieval_weight=1.0, seed=0, name="retrieval_warmup"):
