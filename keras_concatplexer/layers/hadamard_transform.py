@@ -21,7 +21,8 @@ class HadamardTransform(keras.layers.Layer):
         kind: `"gaussian"` or `"binary"`.
         overlap: float from 0 to 1. For `"binary"`: the share of the next slot's
             chunk that a slot keeps too. Our definition.
-        trainable_keys: bool. Whether the vectors are trained; `"gaussian"` only.
+        trainable_keys: bool. Whether the vectors are trained; binary ones are
+            then binary only at the start.
         seed: int >= 0. The vectors follow from it.
 
     Input shape: `(num_groups, num_mux, num_tokens, hidden_dim)`, float.
@@ -53,12 +54,6 @@ class HadamardTransform(keras.layers.Layer):
             raise ValueError(
                 "`overlap` must be from 0 to 1, and 0 unless the Hadamard product "
                 f"is binary. Received: overlap={overlap!r}, kind={kind!r}"
-            )
-        if trainable_keys and kind == "binary":
-            raise ValueError(
-                "A binary Hadamard product cannot be trained: its masks would not "
-                "stay binary. Use the Gaussian one with trainable_keys=True. "
-                f"Received: trainable_keys={trainable_keys!r}"
             )
         self.overlap = overlap
         self.trainable_keys = trainable_keys

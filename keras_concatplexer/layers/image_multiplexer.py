@@ -28,22 +28,23 @@ class ImageMultiplexer(keras.layers.Layer):
     """Transforms each image by its slot and adds the images of a group up.
 
     The sum is divided by `sqrt(num_mux)`: the mixture of independent images then
-    has the variance of a single one, where DataMUX' mean would shrink it. That is
-    our choice. A batch that `num_mux` does not divide is filled with its own
-    first images.
+    has the variance of a single one. DataMUX does so for orthogonal transforms, and
+    takes the mean after a Hadamard product; one rule for all is our choice. A batch
+    that `num_mux` does not divide is filled with its own first images.
 
     Args:
         num_mux: int. Images per sequence (N_MUX in ConcatPlexer's paper). With 1
             the single image is transformed too.
         transform: what tells the slots apart.
             `"gaussian_hadamard"`: product with a Gaussian vector, `"binary_hadamard"`:
-            a chunk of the features, `"random_orthogonal"`: an orthogonal matrix
-            (DataMUX, arXiv 2202.09318); `"low_rank_orthogonal"`: orthogonal
-            subspaces, our form; `"contextual"`: a transformer layer, a Hadamard
-            product, a second layer (MUX-PLM, arXiv 2302.12441); `"holographic"`:
-            circular convolution with a key (MIMONets, arXiv 2312.02829).
+            a chunk of the features, `"random_orthogonal"`: an orthogonal matrix,
+            `"low_rank_orthogonal"`: a map between subspaces that no other slot
+            uses (DataMUX, arXiv 2202.09318); `"contextual"`: a transformer
+            layer, a Hadamard product, a second layer (MUX-PLM, arXiv 2302.12441);
+            `"holographic"`: circular convolution with a key (MIMONets, arXiv
+            2312.02829).
         trainable_keys: bool. Whether the slots' vectors, matrices or keys are
-            trained; not for `"binary_hadamard"`.
+            trained; masks and orthogonal matrices are such only at the start.
         overlap: float from 0 to 1. For `"binary_hadamard"`: the share of the next
             slot's chunk that a slot keeps too.
         num_heads: int or `None`. For `"contextual"`: attention heads; `None`: one

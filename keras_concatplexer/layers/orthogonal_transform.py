@@ -13,11 +13,11 @@ from keras_concatplexer.layers import slot_keys
 class OrthogonalTransform(keras.layers.Layer):
     """Maps the tokens of each slot by that slot's random orthogonal matrix.
 
-    The full matrix is from DataMUX (arXiv 2202.09318). The form of the low-rank
-    one is our choice: slot `i` reads `r = hidden_dim // num_mux` directions `V_i`
-    and writes them to `r` directions `U_i`, `x -> U_i V_i^T x * sqrt(D / r)`; the
-    columns of all `U_i` are orthonormal, and those of all `V_i` too, so that the
-    slots do not meet in the mixture, and the scale keeps the variance.
+    Full or of low rank, both from DataMUX (arXiv 2202.09318). Of low rank, slot
+    `i` reads `r = hidden_dim // num_mux` directions `V_i` and writes them to `r`
+    directions `U_i`: `x -> U_i V_i^T x * sqrt(hidden_dim / r)`. The columns of all
+    `U_i` are orthonormal, and those of all `V_i` too, so that the slots do not
+    meet in the mixture. The scale, our choice, keeps the variance.
 
     Args:
         num_mux: int. Images per group.

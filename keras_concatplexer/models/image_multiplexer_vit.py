@@ -27,7 +27,7 @@ class ImageMultiplexerViT(MultiplexedViT):
         demultiplexer: `"index"`, `"key"`, `"mlp"` or, with `"holographic"` and
             fixed keys, `"unbind"`; see `layers.ImageDemultiplexer`.
         trainable_keys: bool. Whether the transform's vectors, matrices or keys
-            are trained; not for `"binary_hadamard"`.
+            are trained; not with `"unbind"`.
         overlap: float from 0 to 1. For `"binary_hadamard"`: the share of the next
             slot's features that a slot keeps too.
         num_heads: int or `None`. For `"contextual"`: attention heads.

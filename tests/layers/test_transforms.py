@@ -153,10 +153,6 @@ def test_transformer_layer_config_and_shape():
         ),
         (lambda: layers.HadamardTransform(2, overlap=0.5), "unless the Hadamard"),
         (
-            lambda: layers.HadamardTransform(2, kind="binary", trainable_keys=True),
-            "cannot be trained",
-        ),
-        (
             lambda: layers.HadamardTransform(9, kind="binary").build((1, 9, 4, 8)),
             "needs a feature per slot",
         ),

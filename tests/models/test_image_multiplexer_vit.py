@@ -87,7 +87,7 @@ def test_every_pair_trains_every_weight(transform, method, num_mux):
     assert cross_entropy(model(batch)) < loss
 
 
-@pytest.mark.parametrize("transform", sorted(set(TRANSFORMS) - {"binary_hadamard"}))
+@pytest.mark.parametrize("transform", TRANSFORMS)
 def test_trainable_keys_get_a_gradient(transform):
     model = make_model(2, transform, "key", trainable_keys=True)
     keys = [
@@ -224,7 +224,6 @@ def test_the_layers_are_those_of_the_vit():
             {"method": "unbind", "transform": "holographic", "trainable_keys": True},
             "fixed keys",
         ),
-        ({"transform": "binary_hadamard", "trainable_keys": True}, "cannot be trained"),
         (
             {"method": "unbind", "transform": "holographic", "mlp_dim": 8},
             "`mlp_dim` is an option",

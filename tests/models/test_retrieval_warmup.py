@@ -48,7 +48,7 @@ def test_warmup_learns_and_trains_the_model_itself():
     before = model.get_layer("demultiplexer").get_weights()
     warmup = kcp.RetrievalWarmup(model)
     warmup.compile(keras.optimizers.AdamW(3e-3))
-    history = warmup.fit(images(8), batch_size=8, epochs=60, verbose=0).history
+    history = warmup.fit(images(8), batch_size=8, epochs=40, verbose=0).history
     assert history["retrieval_loss"] == pytest.approx(history["loss"], rel=1e-5)
     # 1 is what a decoder that knows nothing gets.
     assert history["loss"][-1] < 0.8
