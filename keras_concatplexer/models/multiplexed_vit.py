@@ -23,8 +23,8 @@ class MultiplexedViT(keras.Model):
         patchifier_depth: int. Blocks in front of the multiplexer.
 
     Raises:
-        ValueError: if `vit` cannot be read, is multiplexed already, or has fewer blocks than
-            `patchifier_depth`.
+        ValueError: if `vit` cannot be read, is multiplexed already, or has fewer
+            blocks than `patchifier_depth`.
     """
 
     def __init__(self, vit, make_pair, patchifier_depth, **kwargs):
