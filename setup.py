@@ -45,6 +45,6 @@ setup(
         "serving": ["requests", "rich"],
         "hub": ["keras-hub==0.32.0"],
         "bench": ["matplotlib", "rich"],
-        "test": ["pillow", "pytest", "pytest-cov", "ruff", "jax"],
+        "test": ["pillow", "pyyaml", "pytest", "pytest-cov", "ruff", "jax"],
     },
 )
