@@ -53,7 +53,9 @@ def verify(folder, inputs, logits, class_names, tolerance):
         )
     if result.returncode:
         lines = result.stderr.strip().splitlines()
-        reason = lines[-1] if lines else f"exit code {result.returncode}"
+        # A negative code is a signal, for example of want of memory.
+        told = lines and result.returncode > 0
+        reason = lines[-1] if told else f"exit code {result.returncode}"
         raise VerificationError(
             "The reloaded SavedModel does not answer as the live model: "
             f"{reason}. Nothing was published."

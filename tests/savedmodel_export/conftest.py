@@ -115,6 +115,20 @@ def png_bomb():
 
 
 @pytest.fixture(scope="session")
+def bombs(png_bomb, encode):
+    """Small files with headers of huge images."""
+    jpeg = encode(np.zeros((8, 8, 3), "uint8"), "JPEG")
+    # Length, precision, height, width stand after the marker.
+    start = jpeg.index(b"\xff\xc0") + 5
+    gif = encode(np.zeros((8, 8, 3), "uint8"), "GIF")
+    return [
+        png_bomb,
+        jpeg[:start] + b"\xff\xdc" * 2 + jpeg[start + 4 :],
+        gif[:6] + b"\xff" * 4 + gif[10:],
+    ]
+
+
+@pytest.fixture(scope="session")
 def good_files(pixels, encode):
     """dict, name of a format -> an encoded image of 40 x 24 pixels."""
     image = np.random.default_rng(1).integers(0, 256, (24, 40, 4), "uint8")
