@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_concatplexer.layers import ClassAttention
 from keras_concatplexer.vit.stages import read_stages
 
 
@@ -22,12 +23,17 @@ class MultiplexedViT(keras.Model):
         patchifier_depth: int. Blocks in front of the multiplexer.
 
     Raises:
-        ValueError: if `vit` cannot be read, or has fewer blocks than
-            `patchifier_depth`.
+        ValueError: if `vit` cannot be read, is multiplexed already, or has fewer
+            blocks than `patchifier_depth`.
     """
 
     def __init__(self, vit, make_pair, patchifier_depth, **kwargs):
         # === Layers ===
+        if isinstance(vit, MultiplexedViT):
+            raise ValueError(
+                "`vit` is multiplexed already. Pass the ViT that it wraps, its "
+                f"attribute `vit`. Received: {vit!r}"
+            )
         stages = read_stages(vit)
         num_blocks = len(stages.blocks)
         if not isinstance(patchifier_depth, int) or not (
@@ -56,6 +62,30 @@ class MultiplexedViT(keras.Model):
         # Kept out of Keras' tracking: its layers are this model's already.
         object.__setattr__(self, "vit", vit)
         self.patchifier_depth = patchifier_depth
+        self._pair_names = (multiplexer.name, demultiplexer.name)
+
+    @property
+    def layer_stages(self):
+        """dict, name of a layer of this model -> its stage.
+
+        Stages are embedding, patchifier, multiplexer, backbone, demultiplexer and
+        head, in this order.
+        """
+        vit, depth = self.stages, self.patchifier_depth
+        multiplexer, demultiplexer = self._pair_names
+        stages = {
+            vit.embedding.name: "embedding",
+            **{block.name: "patchifier" for block in vit.blocks[:depth]},
+            multiplexer: "multiplexer",
+            **{block.name: "backbone" for block in vit.blocks[depth:]},
+            demultiplexer: "demultiplexer",
+        }
+        for layer in self.layers:
+            if isinstance(layer, ClassAttention):
+                stages[layer.name] = "multiplexer"
+            elif not isinstance(layer, keras.layers.InputLayer):
+                stages.setdefault(layer.name, "head")
+        return stages
 
     def multiplex(self, multiplexer, tokens, block_inputs, stages):
         """Calls the multiplexer; a model whose multiplexer needs more overrides it.
