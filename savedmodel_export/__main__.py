@@ -10,14 +10,20 @@ from absl import app, flags, logging
 from keras_concatplexer import bundle
 from savedmodel_export.decoding import DEFAULT_MAX_PIXELS
 from savedmodel_export.exporter import export
+from savedmodel_export.other_formats import FORMATS, export_other
 from savedmodel_export.serving_config import write_serving_files
 from savedmodel_export.signatures import INPUT_DTYPES
 from savedmodel_export.verification import VerificationError
+
+SAVED_MODEL = "tf_saved_model"
 
 flags.DEFINE_string("workdir", None, "Folder of a training run.", required=True)
 flags.DEFINE_string("export_dir", None, "Folder of the versions.", required=True)
 flags.DEFINE_enum(
     "checkpoint", "best", bundle.CHECKPOINTS, "Which of the run's models."
+)
+flags.DEFINE_enum(
+    "format", SAVED_MODEL, (SAVED_MODEL, *FORMATS), "For TensorFlow Serving, or others."
 )
 flags.DEFINE_enum("input_dtype", "float32", INPUT_DTYPES, "Type of the flat images.")
 flags.DEFINE_integer(
@@ -41,19 +47,26 @@ def main(argv):
         description = bundle.read_description(values.workdir)
         keras.config.set_dtype_policy(description.dtype_policy)
         model = bundle.load_model(values.workdir, values.checkpoint)
-        version = export(
-            model,
-            description.preprocessor,
-            description.class_names,
+        parts = (
+            *(model, description.preprocessor, description.class_names),
             values.export_dir,
-            input_dtype=values.input_dtype,
-            max_pixels=values.max_pixels,
-            max_batch_size=values.max_batch_size,
-            keep=values.keep,
-            details=training_details(values.workdir, values.checkpoint),
         )
-        if values.serving_files:
-            write_serving_files(values.export_dir)
+        common = {
+            "keep": values.keep,
+            "details": training_details(values.workdir, values.checkpoint),
+        }
+        if values.format == SAVED_MODEL:
+            version = export(
+                *parts,
+                input_dtype=values.input_dtype,
+                max_pixels=values.max_pixels,
+                max_batch_size=values.max_batch_size,
+                **common,
+            )
+            if values.serving_files:
+                write_serving_files(values.export_dir)
+        else:
+            version = export_other(*parts, values.format, **common)
     except (ValueError, VerificationError) as error:
         sys.exit(f"error: {error}")
     print(version)

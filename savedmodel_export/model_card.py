@@ -13,12 +13,13 @@ FILE_NAME = "model_card.json"
 PACKAGES = ("tensorflow", "keras", "keras-cv")
 
 
-def write_model_card(folder, model, **entries):
+def write_model_card(folder, model, weights="variables/variables.data-*", **entries):
     """Writes `model_card.json` into a version.
 
     Args:
         folder: path of the SavedModel.
         model: the Keras classifier in it.
+        weights: str. Pattern of the files that hold the weights.
         **entries: what the model does not tell; JSON values.
     """
     card = {
@@ -30,8 +31,8 @@ def write_model_card(folder, model, **entries):
             "keras_concatplexer": kcp.__version__,
             **{name: importlib.metadata.version(name) for name in PACKAGES},
         },
-        # As `sha256sum variables/variables.data-*` prints it.
-        "weights_sha256": _sha256(folder),
+        # As `sha256sum` prints it for the one file that holds them.
+        "weights_sha256": _sha256(folder, weights),
     }
     path = pathlib.Path(folder) / FILE_NAME
     path.write_text(json.dumps(card, indent=2, default=str) + "\n")
@@ -65,9 +66,9 @@ def _gmacs(model):
         return None  # Not a ViT that the formula knows.
 
 
-def _sha256(folder):
+def _sha256(folder, pattern):
     digest = hashlib.sha256()
-    for path in sorted(pathlib.Path(folder).glob("variables/variables.data-*")):
+    for path in sorted(pathlib.Path(folder).glob(pattern)):
         with path.open("rb") as file:
             while chunk := file.read(2**20):
                 digest.update(chunk)
