@@ -32,6 +32,8 @@ setup(
         "keras-cv==0.9.0",
         "tensorflow-datasets>=4.9.10",
         "tensorboard>=2.20,<2.21",
+        # The messages of warmup records and models.config.
+        "tensorflow-serving-api>=2.20,<2.21",
         "absl-py",
         # TensorBoard 2.20 still imports pkg_resources.
         "setuptools<81",
@@ -40,9 +42,9 @@ setup(
     ],
     extras_require={
         "demo": ["scikit-learn", "rich"],
-        "serving": ["tensorflow-serving-api>=2.20,<2.21", "requests", "rich"],
+        "serving": ["requests", "rich"],
         "hub": ["keras-hub==0.32.0"],
         "bench": ["matplotlib", "rich"],
-        "test": ["pytest", "pytest-cov", "ruff", "jax"],
+        "test": ["pillow", "pyyaml", "pytest", "pytest-cov", "ruff", "jax"],
     },
 )

@@ -1,11 +1,19 @@
 """Several images in one forward pass of a Vision Transformer, for Keras 3."""
 
 from keras_concatplexer import bundle, flops, layers, metrics, preprocessing, vit
-from keras_concatplexer.models import ConcatPlexer, from_preset, list_presets
+from keras_concatplexer.models import (
+    ConcatPlexer,
+    ImageMultiplexerViT,
+    RetrievalWarmup,
+    from_preset,
+    list_presets,
+)
 from keras_concatplexer.version import __version__
 
 __all__ = [
     "ConcatPlexer",
+    "ImageMultiplexerViT",
+    "RetrievalWarmup",
     "__version__",
     "bundle",
     "flops",

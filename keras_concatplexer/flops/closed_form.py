@@ -1,8 +1,6 @@
 """What a ViT and its multiplexed forms cost, from their sizes alone."""
 
-import math
-
-from keras_concatplexer.arguments import int_pair, one_of, positive_int
+from keras_concatplexer.arguments import one_of, positive_int
 from keras_concatplexer.flops import image_multiplexer
 from keras_concatplexer.flops.cost import share
 from keras_concatplexer.flops.vit_shape import ViTShape, read_vit
@@ -49,8 +47,7 @@ def concat_cost(
         `Cost` per image, in MACs, for a batch whose groups are full.
 
     Raises:
-        ValueError: as of `vit_cost`, for a depth that is not in the ViT, and for a
-            reducer without a closed formula.
+        ValueError: as of `vit_cost` and of `ConcatPlexer`.
 
     Example:
 
@@ -58,25 +55,23 @@ def concat_cost(
     >>> round(cost.gmacs_per_image, 2)
     13.46
     """
-    from keras_concatplexer.layers import token_reduction
+    from keras_concatplexer.layers import ConcatMultiplexer
+    from keras_concatplexer.layers.token_reduction import default_strides
 
     shape = ViTShape.of_size(size, image_shape, num_classes)
     if patchifier_depth is None:
         patchifier_depth = shape.num_layers // 2
     positive_int("num_mux", num_mux)
     one_of("attention_scope", attention_scope, ("group", "image"))
-    if strides is None:
-        strides = token_reduction.default_strides(num_mux)
-    strides = int_pair("strides", strides)
-    if kernel_size is None:
-        kernel_size = token_reduction.default_kernel_size(strides)
-    return _concat(
-        shape,
-        shape.checked_depth(patchifier_depth),
-        num_patches=math.prod(token_reduction.reduced_grid(shape.grid_shape, strides)),
-        taps=_taps(int_pair("kernel_size", kernel_size), reducer),
-        images_per_sequence=num_mux if attention_scope == "group" else 1,
+    multiplexer = ConcatMultiplexer(
+        num_mux if attention_scope == "group" else 1,
+        shape.grid_shape,
+        kernel_size,
+        default_strides(num_mux) if strides is None else strides,
+        reducer,
+        shape.num_prefix_tokens,
     )
+    return _concat(shape, shape.checked_depth(patchifier_depth), multiplexer)
 
 
 def formula(model):
@@ -116,38 +111,27 @@ def formula(model):
             model.demultiplexer,
             model.mlp_dim,
         )
-    multiplexer = model.get_layer("multiplexer")
-    reduces = multiplexer.reduction is not None
-    return _concat(
-        shape,
-        model.patchifier_depth,
-        num_patches=multiplexer.tokens_per_image - shape.num_prefix_tokens,
-        taps=_taps(multiplexer.kernel_size, model.reducer) if reduces else 0,
-        images_per_sequence=multiplexer.num_mux,
-    )
-
-
-def _taps(kernel_size, reducer):
-    """Kernel positions that each kept token sums over with a full matrix."""
-    if reducer == "mean" or kernel_size == (1, 1):
-        return 0
-    if reducer != "conv":
-        raise ValueError(
-            "There is a closed formula for the reducers 'conv' and 'mean' only; use "
-            f"`count` for others. Received: reducer={reducer!r}"
-        )
-    return math.prod(kernel_size)
+    return _concat(shape, model.patchifier_depth, model.get_layer("multiplexer"))
 
 
 def _vit(shape):
     return shape.cost(backbone=shape.blocks_macs(shape.num_layers, shape.num_tokens))
 
 
-def _concat(shape, patchifier_depth, num_patches, taps, images_per_sequence):
-    length = images_per_sequence * (shape.num_prefix_tokens + num_patches)
-    sequence = shape.blocks_macs(shape.num_layers - patchifier_depth, length)
+def _concat(shape, patchifier_depth, multiplexer):
+    width, num_tokens = shape.hidden_dim, shape.num_tokens
+    images = multiplexer.num_mux
+    reduction = 0
+    if multiplexer.reduction is not None:
+        reduction = multiplexer.reduction.macs(width)
+    if multiplexer.needs_scores:
+        # The class token's query, all keys, their products.
+        reduction += (1 + num_tokens) * width**2 + num_tokens * width
+    sequence = shape.blocks_macs(
+        shape.num_layers - patchifier_depth, images * multiplexer.tokens_per_image
+    )
     return shape.cost(
-        patchifier=shape.blocks_macs(patchifier_depth, shape.num_tokens),
-        multiplexer=num_patches * taps * shape.hidden_dim**2,
-        backbone=share(sequence, images_per_sequence),
+        patchifier=shape.blocks_macs(patchifier_depth, num_tokens),
+        multiplexer=reduction,
+        backbone=share(sequence, images),
     )

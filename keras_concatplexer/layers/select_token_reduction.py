@@ -81,13 +81,11 @@ class ClassAttention(keras.layers.Layer):
         # (B, L, D) -> (B, 1, heads, D / heads) and (B, L, heads, D / heads)
         query = self.attention.query_dense(tokens[:, :1])
         key = self.attention.key_dense(tokens)
-        scores = ops.sum(query * key, axis=-1) / key.shape[-1] ** 0.5
-        attention = ops.softmax(ops.cast(scores, "float32"), axis=1)
-        return ops.mean(attention, axis=-1)[:, self.num_prefix_tokens :]
+        # -> (B, heads, L)
+        scores = ops.einsum("bqhd,bkhd->bhqk", query, key)[:, :, 0]
+        scores = ops.cast(scores, "float32") / key.shape[-1] ** 0.5
+        attention = ops.mean(ops.softmax(scores), axis=1)
+        return attention[:, self.num_prefix_tokens :]
 
     def compute_output_shape(self, input_shape):
         return input_shape[0], input_shape[1] - self.num_prefix_tokens
-
-    def macs(self, num_tokens, hidden_dim):
-        """Multiply-accumulates per image, an int."""
-        return (1 + num_tokens) * hidden_dim**2 + num_tokens * hidden_dim

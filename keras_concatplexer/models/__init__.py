@@ -1,6 +1,14 @@
 """Multiplexed Vision Transformers."""
 
 from keras_concatplexer.models.concatplexer import ConcatPlexer
+from keras_concatplexer.models.image_multiplexer_vit import ImageMultiplexerViT
 from keras_concatplexer.models.presets import from_preset, list_presets
+from keras_concatplexer.models.retrieval_warmup import RetrievalWarmup
 
-__all__ = ["ConcatPlexer", "from_preset", "list_presets"]
+__all__ = [
+    "ConcatPlexer",
+    "ImageMultiplexerViT",
+    "RetrievalWarmup",
+    "from_preset",
+    "list_presets",
+]

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_concatplexer.layers import ClassAttention
 from keras_concatplexer.vit.stages import read_stages
 
 
@@ -22,12 +23,17 @@ class MultiplexedViT(keras.Model):
         patchifier_depth: int. Blocks in front of the multiplexer.
 
     Raises:
-        ValueError: if `vit` cannot be read, or has fewer blocks than
-            `patchifier_depth`.
+        ValueError: if `vit` cannot be read, is multiplexed already, or has fewer
+            blocks than `patchifier_depth`.
     """
 
     def __init__(self, vit, make_pair, patchifier_depth, **kwargs):
         # === Layers ===
+        if isinstance(vit, MultiplexedViT):
+            raise ValueError(
+                "`vit` is multiplexed already. Pass the ViT that it wraps, its "
+                f"attribute `vit`. Received: {vit!r}"
+            )
         stages = read_stages(vit)
         num_blocks = len(stages.blocks)
         if not isinstance(patchifier_depth, int) or not (
@@ -75,7 +81,9 @@ class MultiplexedViT(keras.Model):
             demultiplexer: "demultiplexer",
         }
         for layer in self.layers:
-            if not isinstance(layer, keras.layers.InputLayer):
+            if isinstance(layer, ClassAttention):
+                stages[layer.name] = "multiplexer"
+            elif not isinstance(layer, keras.layers.InputLayer):
                 stages.setdefault(layer.name, "head")
         return stages
 

@@ -7,7 +7,9 @@ import sys
 import keras
 
 from keras_concatplexer import flops
-from keras_concatplexer.vit import keras_cv_vit
+from keras_concatplexer.models.concatplexer import ConcatPlexer
+from keras_concatplexer.models.image_multiplexer_vit import ImageMultiplexerViT
+from keras_concatplexer.vit import keras_cv_vit, keras_hub_vit
 
 OURS = "ours"
 PAPER = "ConcatPlexer, arXiv 2308.11199"
@@ -102,10 +104,10 @@ def from_preset(name, image_shape=None, num_classes=None, vit=None, **overrides)
         image_shape: `(height, width, channels)`; by default the preset's, of 3
             channels.
         num_classes: int, 1000 by default.
-        vit: ViT classifier to wrap instead of a new one of keras-cv's layers, which
-            need the TensorFlow backend. Use it for trained weights and for other
-            libraries: `from_preset(name, vit=keras_concatplexer.vit.keras_hub_vit(
-            ...))`. Images and classes are then those of `vit`.
+        vit: what to wrap. `None`: a new ViT of the preset's size, of keras-cv's
+            layers on TensorFlow and of keras-hub's on other backends. A str: a
+            keras-hub preset by name, handle or local folder, with its trained
+            weights. A ViT classifier: its images and classes then hold.
         **overrides: arguments of `ConcatPlexer` or `ImageMultiplexerViT` that are
             to differ from the preset's.
 
@@ -115,8 +117,7 @@ def from_preset(name, image_shape=None, num_classes=None, vit=None, **overrides)
 
     Raises:
         ValueError: for an unknown name, a ViT given together with other images or
-            classes than its own, a backend without keras-cv, or arguments that do
-            not fit.
+            classes than its own, or arguments that do not fit.
 
     Example:
 
@@ -127,6 +128,10 @@ def from_preset(name, image_shape=None, num_classes=None, vit=None, **overrides)
     preset = get_preset(name)
     if vit is None:
         vit = _build_vit(preset, image_shape, num_classes)
+    elif isinstance(vit, str):
+        vit = keras_hub_vit(
+            vit, 1000 if num_classes is None else num_classes, image_shape
+        )
     else:
         _check_same("image_shape", image_shape, tuple(vit.input_shape[1:]))
         _check_same("num_classes", num_classes, vit.output_shape[-1])
@@ -136,11 +141,7 @@ def from_preset(name, image_shape=None, num_classes=None, vit=None, **overrides)
         "name": preset.name,
     }
     if preset.kind == "imagemux":
-        from keras_concatplexer.models.image_multiplexer_vit import ImageMultiplexerViT
-
         return ImageMultiplexerViT(vit, **{**arguments, **overrides})
-    from keras_concatplexer.models.concatplexer import ConcatPlexer
-
     arguments |= {"strides": preset.strides, "kernel_size": preset.kernel_size}
     return ConcatPlexer(vit, **{**arguments, **overrides})
 
@@ -197,9 +198,8 @@ def list_presets(num_classes=1000, file=None):
 
     Example:
 
-    >>> rows = list_presets(file=io.StringIO())
-    >>> rows[0].name
-    'concatplexer_nano4_n2'
+    >>> list_presets()[0].name  # doctest: +ELLIPSIS
+    preset ... 'concatplexer_nano4_n2'
     """
     rows = []
     for name, preset in PRESETS.items():
@@ -223,13 +223,9 @@ def _default_shape(preset):
 
 
 def _build_vit(preset, image_shape, num_classes):
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "A preset's ViT is built of keras-cv's layers, which need the TensorFlow "
-            "backend. Pass a ViT of another library as `vit=`. Received: "
-            f"backend={keras.backend.backend()!r}"
-        )
-    return keras_cv_vit(
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    build = keras_cv_vit if on_tensorflow else keras_hub_vit
+    return build(
         preset.size,
         image_shape=_default_shape(preset) if image_shape is None else image_shape,
         num_classes=1000 if num_classes is None else num_classes,

@@ -1,14 +1,16 @@
 """Builds ViT classifiers from keras-hub: a backbone, a preset or a named size."""
 
+import os
+
 from keras_concatplexer.vit.image_shape import checked_image_shape
-from keras_concatplexer.vit.keras_hub_model import KerasHubViT, import_keras_hub
+from keras_concatplexer.vit.keras_hub_model import HEAD, KerasHubViT, import_keras_hub
 from keras_concatplexer.vit.resolution import at_resolution
 from keras_concatplexer.vit.sizes import SIZES, ViTSize, get_size
 
 
 def keras_hub_vit(
     backbone,
-    num_classes,
+    num_classes=None,
     image_shape=None,
     dropout_rate=None,
     attention_dropout=None,
@@ -17,9 +19,9 @@ def keras_hub_vit(
 ):
     """Builds a Vision Transformer classifier from keras-hub, on any Keras backend.
 
-    The model's layers are those of the backbone (arXiv 2010.11929), then a new
-    float32 head on the class token. The backbone carries its own dtype policy;
-    the global one does not matter once it is built. Needs the extra `hub`.
+    The model's layers are those of the backbone (arXiv 2010.11929), then a float32
+    head on the class token. The backbone carries its own dtype policy; the global
+    one does not matter once it is built. Needs the extra `hub`.
 
     Args:
         backbone: one of
@@ -28,8 +30,11 @@ def keras_hub_vit(
             - a name in `keras_concatplexer.vit.SIZES`, or a `ViTSize`: fresh
               weights, for images of `image_shape`;
             - any other str: a preset of keras-hub with its trained weights, by
-              name, handle or local folder.
-        num_classes: int.
+              name, handle or local folder;
+            - a `keras_hub.models.ViTImageClassifier` or `DeiTImageClassifier`
+              that reads the class token, for its backbone and its trained head.
+        num_classes: int. `None` only with a classifier of keras-hub: its head is
+            copied, without its activation.
         image_shape: `(height, width, channels)`, not necessarily square. Where
             the backbone has another resolution, a copy of it is made with
             interpolated positions (see `at_resolution`). `None`: the backbone's.
@@ -48,8 +53,9 @@ def keras_hub_vit(
     Raises:
         ImportError: if keras-hub is not installed.
         ValueError: for an unknown name, a backbone of another kind or without a
-            class token, an image shape that does not fit, a size without one, or
-            options beside a backbone that is built already.
+            class token, an image shape that does not fit, a size without one, a
+            missing number of classes, or options beside a backbone that is built
+            already.
 
     Example:
 
@@ -57,16 +63,22 @@ def keras_hub_vit(
     >>> vit(np.zeros((2, 8, 12, 3))).shape
     TensorShape([2, 10])
     """
+    classifier = None
+    if num_classes is None:
+        classifier = _checked_classifier(backbone)
+        num_classes = classifier.num_classes
     options = {
         "dropout_rate": dropout_rate,
         "attention_dropout": attention_dropout,
         "dtype": dtype,
     }
     options = {key: value for key, value in options.items() if value is not None}
-    is_size = isinstance(backbone, ViTSize) or backbone in SIZES
+    if isinstance(backbone, os.PathLike):
+        backbone = os.fspath(backbone)
+    has_name = isinstance(backbone, str) and backbone in SIZES
     if name is None:
-        name = backbone if is_size and isinstance(backbone, str) else "keras_hub_vit"
-    if is_size:
+        name = backbone if has_name else "keras_hub_vit"
+    if has_name or isinstance(backbone, ViTSize):
         backbone = _backbone_of_size(backbone, image_shape, options)
     elif isinstance(backbone, str):
         backbone = _backbone_of_preset(backbone, options)
@@ -75,7 +87,10 @@ def keras_hub_vit(
             "A backbone that is built already has its own options: pass "
             f"{', '.join(options)} to its constructor. Received: {options}"
         )
+    backbone = getattr(backbone, "backbone", backbone)
     vit = KerasHubViT(backbone, num_classes, name)
+    if classifier is not None:
+        vit.get_layer(HEAD).set_weights(classifier.output_dense.get_weights())
     if image_shape is None or tuple(image_shape) == tuple(backbone.image_shape):
         return vit
     return at_resolution(vit, image_shape)
@@ -109,3 +124,22 @@ def _backbone_of_preset(preset, options):
             f"{preset!r} is not a size ({', '.join(SIZES)}), and keras-hub could not "
             f"load it as a preset: {error}"
         ) from error
+
+
+def _checked_classifier(classifier):
+    models = import_keras_hub().models
+    known = (models.ViTImageClassifier, models.DeiTImageClassifier)
+    if not isinstance(classifier, known):
+        raise ValueError(
+            "Pass `num_classes`: only a classifier of keras-hub brings a head. "
+            f"Received: num_classes=None, backbone of type {type(classifier).__name__}"
+        )
+    # Only the ViT's can have a layer in front of the head.
+    in_front = getattr(classifier, "intermediate_dim", None)
+    if classifier.pooling != "token" or in_front is not None:
+        raise ValueError(
+            "Only a head on the class token, with no layer in front, can be kept. "
+            "Pass `num_classes` for a new one. Received: "
+            f"pooling={classifier.pooling!r}, intermediate_dim={in_front}"
+        )
+    return classifier

@@ -116,6 +116,8 @@ def test_the_headline_saving():
         {"num_mux": 2, "attention_scope": "image"},
         {"num_mux": 2, "strides": 2, "kernel_size": 3},
         {"num_mux": 1},
+        {"num_mux": 4, "reducer": "tome"},
+        {"num_mux": 2, "reducer": "select"},
     ],
 )
 def test_the_formula_of_a_model_is_that_of_its_sizes(options):
@@ -134,7 +136,7 @@ def test_the_formula_of_a_model_is_that_of_its_sizes(options):
         ({"num_mux": 0}, "`num_mux`"),
         ({"num_mux": 3}, "power of two"),
         ({"patchifier_depth": 4}, "`patchifier_depth`"),
-        ({"reducer": "tome"}, "'conv' and 'mean' only"),
+        ({"reducer": "pool"}, "`reducer` must be one of"),
         ({"attention_scope": "row"}, "`attention_scope`"),
     ],
 )

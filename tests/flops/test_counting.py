@@ -33,6 +33,8 @@ def test_a_vit_equals_its_formula(vit):
         {"num_mux": 4, "patchifier_depth": 0, "attention_scope": "image"},
         {"num_mux": 2, "patchifier_depth": 12, "strides": 2, "kernel_size": 3},
         {"num_mux": 1},
+        {"num_mux": 4, "reducer": "tome"},
+        {"num_mux": 2, "reducer": "select"},
     ],
 )
 def test_a_concatplexer_equals_its_formula_in_every_stage(vit, options):

@@ -25,29 +25,68 @@ NUM_CLASSES = 5
 
 # Name -> function of a ViT that returns the model to train and compare.
 MODELS = {
-    "vit": lambda vit: vit,
-    "vit_resized": lambda vit: kcp.vit.at_resolution(vit, (16, 12, 3)),
     "concat_group": lambda vit: kcp.ConcatPlexer(vit, num_mux=2),
-    "concat_image": lambda vit: kcp.ConcatPlexer(
-        vit, num_mux=2, attention_scope="image"
+    "concat_image_resized": lambda vit: kcp.ConcatPlexer(
+        kcp.vit.at_resolution(vit, (8, 16, 3)), num_mux=2, attention_scope="image"
+    ),
+    "image_multiplexer": lambda vit: kcp.ImageMultiplexerViT(
+        vit, num_mux=2, trainable_keys=True
     ),
 }
 
 # Name in `kcp.layers` (or above it) -> function that makes the layer, and the shape
 # of each input, without batch. The grids are not multiples of the strides.
+TOKENS, GROUPS = (4, 6), (2, 4, 6)
 LAYERS = {
+    "ClassAttention": (lambda: class_attention(), [TOKENS]),
     "ConcatDemultiplexer": (lambda: kcp.layers.ConcatDemultiplexer(2), [(8, 6), (1,)]),
     "ConcatMultiplexer": (lambda: kcp.layers.ConcatMultiplexer(2, (3, 5)), [(16, 6)]),
+    "ContextualTransform": (lambda: kcp.layers.ContextualTransform(2), [GROUPS]),
     "ConvTokenReduction": (
-        lambda: kcp.layers.ConvTokenReduction((3, 5), (3, 3), (2, 2)),
+        lambda: kcp.layers.ConvTokenReduction((3, 5), (2, 2), (3, 3)),
         [(15, 6)],
+    ),
+    "IndexPrefix": (lambda: kcp.layers.IndexPrefix(2), [GROUPS]),
+    "MeanTokenReduction": (
+        lambda: kcp.layers.MeanTokenReduction((3, 5), (2, 2)),
+        [(15, 6)],
+    ),
+    "OrthogonalTransform": (lambda: kcp.layers.OrthogonalTransform(2), [GROUPS]),
+    "SelectTokenReduction": (
+        lambda: kcp.layers.SelectTokenReduction((3, 5), (2, 2)),
+        [(15, 6), (15,)],
+    ),
+    "ToMeTokenReduction": (
+        lambda: kcp.layers.ToMeTokenReduction((3, 5), (2, 2)),
+        [(15, 6)],
+    ),
+    "HadamardTransform": (lambda: kcp.layers.HadamardTransform(2), [GROUPS]),
+    "HolographicBinding": (lambda: kcp.layers.HolographicBinding(2), [GROUPS]),
+    "ImageDemultiplexer": (lambda: kcp.layers.ImageDemultiplexer(2), [TOKENS, (1,)]),
+    "ImageMultiplexer": (
+        lambda: kcp.layers.ImageMultiplexer(2, index_prefix=True),
+        [TOKENS],
     ),
     "ImagePreprocessor": (
         lambda: kcp.preprocessing.ImagePreprocessor((6, 6, 3)),
         [(9, 8, 1)],
     ),
-    "SlotEmbedding": (lambda: kcp.layers.SlotEmbedding(2), [(2, 4, 6)]),
+    "SlotConditionedMLP": (
+        lambda: kcp.layers.SlotConditionedMLP(8),
+        [TOKENS, (2, 6)],
+    ),
+    "SlotEmbedding": (lambda: kcp.layers.SlotEmbedding(2), [GROUPS]),
+    "SlotHeads": (lambda: kcp.layers.SlotHeads(2, 8), [TOKENS]),
+    "TransformerLayer": (lambda: kcp.layers.TransformerLayer(2), [TOKENS]),
 }
+
+
+def class_attention():
+    norm = keras.layers.LayerNormalization()
+    attention = keras.layers.MultiHeadAttention(num_heads=2, key_dim=3)
+    norm.build((None, *TOKENS))
+    attention.build((None, *TOKENS), (None, *TOKENS))
+    return kcp.layers.ClassAttention(norm, attention, num_prefix_tokens=1)
 
 
 def make_model(name):
@@ -75,7 +114,7 @@ def layer_output(name):
     layer.set_weights([random.normal(size=weight.shape) for weight in layer.weights])
     batch_size = 3
     values = [random.normal(size=(batch_size, *shape)) for shape in shapes]
-    if name == "ConcatDemultiplexer":
+    if name.endswith("Demultiplexer"):
         # Two groups for three images.
         values[0] = values[0][:2]
     return np.array(model.predict_on_batch(values))

@@ -204,6 +204,12 @@ def test_errors(make_vit, kwargs, message):
         kcp.ConcatPlexer(make_vit(), **{"num_mux": 2, **kwargs})
 
 
+def test_a_multiplexed_model_is_not_wrapped_again(make_vit):
+    model = kcp.ConcatPlexer(make_vit(), num_mux=2)
+    with pytest.raises(ValueError, match="`vit` is multiplexed already"):
+        kcp.ConcatPlexer(model, num_mux=2, patchifier_depth=1)
+
+
 @pytest.mark.parametrize(
     "shape, message",
     [

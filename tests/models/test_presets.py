@@ -2,6 +2,7 @@ import io
 import time
 
 import keras
+import numpy as np
 import pytest
 
 import keras_concatplexer as kcp
@@ -103,7 +104,19 @@ def test_unknown_names_get_close_ones():
         get_preset("something else")
 
 
-def test_another_backend_needs_a_vit(monkeypatch):
+def test_another_backend_takes_keras_hub(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    with pytest.raises(ValueError, match="TensorFlow backend"):
-        kcp.from_preset("concatplexer_nano4_n2")
+    model = kcp.from_preset("concatplexer_nano4_n2", (8, 8, 3), 5)
+    assert isinstance(model.vit, kcp.vit.KerasHubViT)
+
+
+def test_a_trained_preset_of_keras_hub_is_wrapped(tmp_path):
+    hub_vit = kcp.vit.keras_hub_vit("vit_nano4", 5, image_shape=(8, 8, 3))
+    hub_vit.backbone.save_to_preset(tmp_path / "preset")
+    model = kcp.from_preset(
+        "concatplexer_nano4_n2", num_classes=7, vit=str(tmp_path / "preset")
+    )
+    assert model.output_shape == (None, 7)
+    trained = hub_vit.backbone.get_weights()
+    for ours, theirs in zip(model.vit.backbone.get_weights(), trained, strict=True):
+        np.testing.assert_array_equal(ours, theirs)

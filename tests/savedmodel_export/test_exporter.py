@@ -1,11 +1,16 @@
+import hashlib
+import json
 import pathlib
+import resource
 
-import numpy as np
+import keras
 import pytest
 import tensorflow as tf
 
 import keras_concatplexer as kcp
 from savedmodel_export import export, exporter
+from savedmodel_export.cpu import multiplies_bfloat16
+from savedmodel_export.verification import VerificationError
 
 NAMES = [f"class {i}" for i in range(10)]
 
@@ -16,59 +21,115 @@ def preprocessor():
 
 
 @pytest.fixture
-def raw_images():
-    rng = np.random.default_rng(0)
-    return rng.uniform(0, 255, (9, 16, 16, 3)).astype("float32")
+def classifier():
+    """A model that is exported at once: any Keras classifier will do."""
+    return keras.Sequential(
+        [keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]
+    )
 
 
-@pytest.mark.parametrize("scope", ["group", "image"])
-def test_answers_as_the_live_model(
-    make_vit, scramble, preprocessor, raw_images, tmp_path, scope
-):
-    model = scramble(kcp.ConcatPlexer(make_vit(), 2, attention_scope=scope))
-    version = export(model, preprocessor, NAMES, tmp_path)
-    assert version == tmp_path / "1"
+def test_every_weight_is_stored_once(make_served):
+    served = make_served("group")
+    stored = sum(p.stat().st_size for p in served.version.glob("variables/*.data-*"))
+    assert stored < 1.05 * sum(v.numpy().nbytes for v in served.model.variables)
+
+
+def test_what_a_version_holds(make_served):
+    served = make_served("group")
+    assert served.version.name == "1"
+    assert [path.name for path in served.version.parent.iterdir()] == ["1"]
+    files = {str(p.relative_to(served.version)) for p in served.version.rglob("*.*")}
+    assert files == {
+        *("saved_model.pb", "fingerprint.pb", "model_card.json"),
+        *("variables/variables.index", "variables/variables.data-00000-of-00001"),
+        *("batching_params.pbtxt", "assets.extra", "assets.extra/labels.txt"),
+    }
+    labels = (served.version / "assets.extra" / "labels.txt").read_text()
+    assert labels.splitlines() == list(served.class_names)
+
+
+def test_the_model_card(make_served):
+    served = make_served("group")
+    card = json.loads((served.version / "model_card.json").read_text())
+    assert card["model"]["type"] == "ConcatPlexer"
+    assert card["model"]["attention_scope"] == "group"
+    assert "vit" not in card["model"]
+    assert card["mixes_images"] is True
+    assert card["parameters"] == served.model.count_params()
+    assert card["gmacs_per_image"] == pytest.approx(
+        kcp.flops.formula(served.model).gmacs_per_image
+    )
+    assert card["allowed_batch_sizes"] == [2, 4, 8, 16, 32]
+    assert card["versions"]["tensorflow"] == tf.__version__
+    weights = served.version / "variables" / "variables.data-00000-of-00001"
+    assert card["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+def test_versions_count_up_and_old_ones_go(classifier, preprocessor, tmp_path):
+    for number in (5, 6, 7):
+        (tmp_path / "model" / str(number)).mkdir(parents=True)
+    (tmp_path / "models.config").write_text(
+        'model_config_list { config { name: "model" '
+        'version_labels { key: "stable" value: 5 } } }'
+    )
+    version = export(
+        *(classifier, preprocessor, NAMES, tmp_path / "model"),
+        keep=2,
+        input_dtype="uint8",
+        details={"test_accuracy": 0.5},
+    )
+    assert version == tmp_path / "model" / "8"
+    assert {path.name for path in version.parent.iterdir()} == {"5", "7", "8"}
+    card = json.loads((version / "model_card.json").read_text())
+    assert card["test_accuracy"] == 0.5
+    assert card["gmacs_per_image"] is None
     signature = tf.saved_model.load(str(version)).signatures["serving_default"]
-    for batch_size in (1, 2, 5, 9):
-        images = raw_images[:batch_size]
-        outputs = {k: v.numpy() for k, v in signature(images=images).items()}
-        assert set(outputs) == {"logits", "probabilities", "class_ids", "classes"}
-        expected = np.asarray(model(preprocessor(images)))
-        np.testing.assert_allclose(outputs["logits"], expected, atol=1e-4)
-        np.testing.assert_allclose(outputs["probabilities"].sum(-1), 1, atol=1e-5)
-        np.testing.assert_array_equal(outputs["class_ids"], expected.argmax(-1))
-        assert [name.decode() for name in outputs["classes"]] == [
-            NAMES[i] for i in outputs["class_ids"]
-        ]
-
-
-def test_every_weight_is_stored_once(make_vit, preprocessor, tmp_path):
-    model = kcp.ConcatPlexer(make_vit(), num_mux=2)
-    version = export(model, preprocessor, NAMES, tmp_path)
-    stored = sum(p.stat().st_size for p in version.glob("variables/*.data-*"))
-    assert stored < 1.05 * sum(v.numpy().nbytes for v in model.variables)
-
-
-def test_versions_count_up(make_vit, preprocessor, tmp_path):
-    vit = make_vit()
-    (tmp_path / "7").mkdir()
-    assert export(vit, preprocessor, NAMES, tmp_path) == tmp_path / "8"
-    assert {path.name for path in tmp_path.iterdir()} == {"7", "8"}
+    assert signature.structured_input_signature[1]["images"].dtype == tf.uint8
 
 
 def test_nothing_is_published_when_the_answers_differ(
     make_vit, preprocessor, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(exporter, "TOLERANCE", -1.0)
-    with pytest.raises(RuntimeError, match="does not answer as the live model"):
+    monkeypatch.setitem(exporter.TOLERANCES, "float32", -1.0)
+    with pytest.raises(VerificationError, match="difference of .* allowed -1e"):
         export(make_vit(), preprocessor, NAMES, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_errors(make_vit, preprocessor, tmp_path):
+@pytest.mark.parametrize("fuse", [True, False])
+def test_the_card_tells_how_it_is_computed(make_vit, preprocessor, tmp_path, fuse):
+    precision = "bfloat16" if fuse and multiplies_bfloat16() else "float32"
+    version = export(
+        *(make_vit(), preprocessor, NAMES, tmp_path), fuse=fuse, precision=precision
+    )
+    card = json.loads((version / "model_card.json").read_text())
+    assert (card["fused"], card["precision"]) == (fuse, precision)
+
+
+def test_errors(classifier, preprocessor, tmp_path):
     with pytest.raises(ValueError, match="each of the model's 10 classes"):
-        export(make_vit(), preprocessor, ["cat"], tmp_path)
+        export(classifier, preprocessor, ["cat"], tmp_path)
     (tmp_path / "file").write_text("")
     target = pathlib.Path(tmp_path, "file", "export")
     with pytest.raises(ValueError, match="cannot be written: Not a directory"):
-        export(make_vit(), preprocessor, NAMES, target)
+        export(classifier, preprocessor, NAMES, target)
+    for wrong in ({"input_dtype": "int8"}, {"keep": 0}, {"max_pixels": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            export(classifier, preprocessor, NAMES, tmp_path, **wrong)
+
+
+def test_a_read_only_target_is_one_clear_error(classifier, preprocessor):
+    # Nobody can make a folder there, an administrator neither.
+    with pytest.raises(ValueError, match="/proc/self/out cannot be written: "):
+        export(classifier, preprocessor, NAMES, "/proc/self/out")
+
+
+def test_a_full_target_is_one_clear_error(classifier, preprocessor, tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(ValueError, match="cannot be written: .*File too large"):
+            export(classifier, preprocessor, NAMES, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []

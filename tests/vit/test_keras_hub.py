@@ -192,8 +192,8 @@ def test_fit_of_a_wrapped_backbone_in_mixed_precision(tmp_path):
 
 @pytest.fixture(scope="module")
 def preset(backbone, tmp_path_factory):
-    folder = str(tmp_path_factory.mktemp("preset"))
-    backbone.save_to_preset(folder)
+    folder = tmp_path_factory.mktemp("preset")
+    backbone.save_to_preset(str(folder))
     return folder
 
 
@@ -206,7 +206,7 @@ def test_a_preset_keeps_its_weights(backbone, preset):
 
 def test_a_preset_takes_options(preset):
     vit = keras_hub_vit(
-        preset, 4, dropout_rate=0.2, attention_dropout=0.1, dtype="bfloat16"
+        str(preset), 4, dropout_rate=0.2, attention_dropout=0.1, dtype="bfloat16"
     )
     assert (vit.backbone.dropout_rate, vit.backbone.attention_dropout) == (0.2, 0.1)
     assert read_stages(vit).dtype_policy.name == "bfloat16"
@@ -219,7 +219,33 @@ def test_a_preset_at_another_resolution(backbone, preset):
     np.testing.assert_array_equal(kernel, backbone.layers[1].patch_embedding.kernel)
 
 
+@pytest.mark.parametrize("kind", ["vit", "deit"])
+def test_a_trained_classifier_keeps_its_head(kind):
+    models = {
+        "vit": keras_hub.models.ViTImageClassifier,
+        "deit": keras_hub.models.DeiTImageClassifier,
+    }
+    classifier = models[kind](make_backbone(kind), num_classes=5)
+    images = make_images()
+    vit = keras_hub_vit(classifier)
+    np.testing.assert_allclose(vit(images), classifier(images), atol=1e-6)
+    assert read_stages(keras_hub_vit(classifier, num_classes=3)).num_classes == 3
+
+
 # === Refusals ===
+
+
+@pytest.mark.parametrize("options", [{"pooling": "gap"}, {"intermediate_dim": 8}])
+def test_a_head_of_another_form_is_refused(options):
+    models = keras_hub.models
+    classifier = models.ViTImageClassifier(make_backbone(), num_classes=5, **options)
+    with pytest.raises(ValueError, match="head on the class token"):
+        keras_hub_vit(classifier)
+
+
+def test_a_missing_number_of_classes_is_refused():
+    with pytest.raises(ValueError, match="Pass `num_classes`"):
+        keras_hub_vit(make_backbone())
 
 
 def test_keras_hub_is_optional(monkeypatch):

@@ -1,0 +1,143 @@
+"""The inference graph in the form that CPU kernels like: the same model, faster."""
+
+import math
+
+import tensorflow as tf
+from keras import ops
+
+from keras_concatplexer.layers import ConcatDemultiplexer, ConcatMultiplexer
+from keras_concatplexer.models.multiplexed_vit import MultiplexedViT
+from keras_concatplexer.vit import read_stages
+from savedmodel_export.fused_layers import (
+    FusedBlock,
+    FusedDense,
+    FusedEmbedding,
+    FusedNorm,
+)
+from savedmodel_export.fused_multiplexers import (
+    FusedConcatMultiplexer,
+    KerasDemultiplexer,
+    KerasMultiplexer,
+)
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+class CannotFuse(ValueError):
+    """Raised for a model without a fused form; the message names the layer."""
+
+
+class FusedClassifier(tf.Module):
+    """A trained ViT or multiplexed ViT as a fused inference graph.
+
+    Each weight is held once, in the target precision, and layers shared between
+    stages are shared here too. The parts of the way stay visible as name scopes:
+    embedding, patchifier, multiplexer, backbone, demultiplexer, head.
+
+    Args:
+        model: trained ViT of `keras_concatplexer.vit`, or a multiplexed one.
+        precision: `"float32"` or `"bfloat16"`, of weights and tokens; the head
+            is computed in float32.
+
+    Call arguments:
+        images: `(batch_size, height, width, channels)`, preprocessed.
+
+    Returns:
+        float32 logits `(batch_size, num_classes)`.
+
+    Raises:
+        CannotFuse: for a model or layer that has no fused form.
+    """
+
+    def __init__(self, model, precision="float32"):
+        super().__init__(name="fused_classifier")
+        dtype = tf.as_dtype(precision)
+        stages = _read(model)
+        self._dtype = dtype
+        self._num_tokens = stages.num_prefix_tokens + math.prod(stages.grid_shape)
+        self._depth = len(stages.blocks)
+        self.multiplexer = self.demultiplexer = None
+        reads_first_tokens = True
+        if isinstance(model, MultiplexedViT):
+            self._depth = model.patchifier_depth
+            self.multiplexer, self.demultiplexer = _pair(model, dtype)
+            reads_first_tokens = self.demultiplexer is None and self._depth < len(
+                stages.blocks
+            )
+        *others, last = stages.block_parts
+        self.embedding = FusedEmbedding(stages, dtype)
+        self.blocks = [
+            FusedBlock(parts, dtype, f"block_{index}")
+            for index, parts in enumerate(others)
+        ]
+        queries = "first" if reads_first_tokens else "all"
+        self.blocks.append(FusedBlock(last, dtype, f"block_{len(others)}", queries))
+        self._ends_in_first_tokens = reads_first_tokens
+        self.norm = FusedNorm(stages.norm)
+        self.head = FusedDense(stages.head.kernel, stages.head.bias, tf.float32, "head")
+
+    def __call__(self, images):
+        batch_size = ops.shape(images)[0]
+        tokens = self.embedding(images)
+        num_tokens, images_per_sequence = self._num_tokens, 1
+        with tf.name_scope("patchifier" if self.multiplexer else "backbone"):
+            for block in self.blocks[: self._depth]:
+                tokens = block(tokens, num_tokens)
+        if self.multiplexer is not None:
+            with tf.name_scope("multiplexer"):
+                tokens = self.multiplexer(tokens)
+            num_tokens = self.multiplexer.num_tokens
+            images_per_sequence = self.multiplexer.images_per_sequence
+            with tf.name_scope("backbone"):
+                for block in self.blocks[self._depth :]:
+                    tokens = block(tokens, num_tokens, images_per_sequence)
+        with tf.name_scope("demultiplexer"):
+            if self.demultiplexer is not None:
+                tokens = self.demultiplexer(tokens, images)
+            elif not self._ends_in_first_tokens:
+                per_image = num_tokens // images_per_sequence
+                tokens = tf.reshape(tokens, (-1, per_image, tokens.shape[-1]))[:, 0]
+            tokens = tokens[:batch_size]
+        with tf.name_scope("head"):
+            return self.head(self.norm(tf.cast(tokens, tf.float32)))
+
+
+def _read(model):
+    try:
+        stages = (
+            model.stages if isinstance(model, MultiplexedViT) else read_stages(model)
+        )
+    except ValueError as error:
+        raise CannotFuse(
+            f"{model.name} is not a ViT of known layers: {error}"
+        ) from error
+    norms = [stages.norm]
+    for parts in stages.block_parts:
+        norms += [parts.norm1, parts.norm2]
+        if parts.attention.key_dim != parts.attention.value_dim:
+            raise CannotFuse(
+                f"The attention {parts.attention.path} has values of another width "
+                "than its keys."
+            )
+    for norm in norms:
+        if not (norm.center and norm.scale):
+            raise CannotFuse(f"The norm {norm.path} has no scale or no centre.")
+    return stages
+
+
+def _pair(model, dtype):
+    """The fused multiplexer and, unless it is a concatenation's, demultiplexer."""
+    multiplexer = model.get_layer("multiplexer")
+    demultiplexer = model.get_layer("demultiplexer")
+    if isinstance(multiplexer, ConcatMultiplexer):
+        if multiplexer.needs_scores:
+            raise CannotFuse(
+                f"The token reduction {multiplexer.reduction.path} reads attention "
+                "scores."
+            )
+        fused = FusedConcatMultiplexer(multiplexer, dtype)
+    else:
+        fused = KerasMultiplexer(multiplexer)
+    if isinstance(demultiplexer, ConcatDemultiplexer):
+        return fused, None
+    return fused, KerasDemultiplexer(demultiplexer, fused.num_tokens)

@@ -1,0 +1,185 @@
+"""The parts of the fused inference graph.
+
+Tokens stay a matrix `(batch * tokens, width)` and each projection is one matrix
+product with its bias (and GELU) behind it, so that TensorFlow's oneDNN fusions apply.
+Query, key and value are one product, with the attention's scale in its weights.
+Weights are stored in the target precision; layer norms are computed in float32.
+"""
+
+import tensorflow as tf
+from keras import ops
+
+
+def weight(value, dtype, name):
+    """Returns a constant variable with `value` in the target precision."""
+    value = tf.cast(tf.convert_to_tensor(value), dtype)
+    return tf.Variable(value, trainable=False, name=name)
+
+
+class FusedNorm(tf.Module):
+    """Layer norm over the last axis, computed in float32."""
+
+    def __init__(self, norm):
+        super().__init__(name="norm")
+        self.gamma = weight(norm.gamma, tf.float32, "gamma")
+        self.beta = weight(norm.beta, tf.float32, "beta")
+        self._epsilon = norm.epsilon
+
+    def __call__(self, inputs):
+        x = tf.cast(inputs, tf.float32)
+        centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
+        variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
+        outputs = centred * tf.math.rsqrt(variance + self._epsilon)
+        return tf.cast(outputs * self.gamma + self.beta, inputs.dtype)
+
+
+class FusedDense(tf.Module):
+    """A matrix product and its bias on `(rows, width)`."""
+
+    def __init__(self, kernel, bias, dtype, name):
+        super().__init__(name=name)
+        self.kernel = weight(kernel, dtype, "kernel")
+        if bias is None:
+            bias = tf.zeros(self.kernel.shape[-1])
+        self.bias = weight(bias, dtype, "bias")
+
+    def __call__(self, inputs):
+        return tf.nn.bias_add(tf.matmul(inputs, self.kernel), self.bias)
+
+
+class FusedBlock(tf.Module):
+    """A transformer block.
+
+    Args:
+        parts: `BlockParts` of the trained block.
+        dtype: `tf.DType` of weights and tokens.
+        name: str.
+        queries: `"all"`, or `"first"` for a last block of which only the first
+            token of each image is read: then only that one asks, and only it goes
+            through the MLP. The answer is the same, at a sixth of the cost.
+    """
+
+    def __init__(self, parts, dtype, name, queries="all"):
+        super().__init__(name=name)
+        attention = parts.attention
+        self._num_heads = attention.num_heads
+        self._activation = parts.activation
+        self._queries = queries
+        self.norm1 = FusedNorm(parts.norm1)
+        self.norm2 = FusedNorm(parts.norm2)
+        scale = attention.key_dim**-0.5
+        query = _flat_projection(attention.query_dense, scale)
+        key, value = map(_flat_projection, (attention.key_dense, attention.value_dense))
+        if queries == "all":
+            self.qkv = _joined("qkv", dtype, query, key, value)
+        else:
+            self.query = _joined("query", dtype, query)
+            self.key_value = _joined("key_value", dtype, key, value)
+        output = attention.output_dense
+        width = output.kernel.shape[-1]
+        self.attention_out = FusedDense(
+            tf.reshape(output.kernel, (-1, width)), output.bias, dtype, "attention_out"
+        )
+        self.mlp_in = FusedDense(
+            parts.mlp_in.kernel, parts.mlp_in.bias, dtype, "mlp_in"
+        )
+        self.mlp_out = FusedDense(
+            parts.mlp_out.kernel, parts.mlp_out.bias, dtype, "mlp_out"
+        )
+
+    def __call__(self, tokens, num_tokens, images_per_sequence=1):
+        """Runs the block.
+
+        Args:
+            tokens: `(sequences * num_tokens, width)`.
+            num_tokens: int. Tokens of a sequence.
+            images_per_sequence: int.
+
+        Returns:
+            `tokens`, or with `queries="first"` the first of each image only,
+            `(sequences * images_per_sequence, width)`.
+        """
+        with tf.name_scope(self.name):
+            normed = self.norm1(tokens)
+            if self._queries == "all":
+                query, key, value = self._heads(self.qkv(normed), num_tokens, 3)
+            else:
+                per_image = num_tokens // images_per_sequence
+                normed_first = _first(normed, per_image)
+                tokens = _first(tokens, per_image)
+                key, value = self._heads(self.key_value(normed), num_tokens, 2)
+                (query,) = self._heads(self.query(normed_first), images_per_sequence, 1)
+            tokens += self.attention_out(_attend(query, key, value))
+            hidden = self._activation(self.mlp_in(self.norm2(tokens)))
+            return tokens + self.mlp_out(hidden)
+
+    def _heads(self, projected, num_tokens, num_parts):
+        """`(S * L, parts * D)` -> as many of `(S, heads, L, D / heads)`."""
+        head_dim = projected.shape[-1] // num_parts // self._num_heads
+        parts = tf.reshape(
+            projected, (-1, num_tokens, num_parts, self._num_heads, head_dim)
+        )
+        # (S, L, parts, heads, D / heads) -> (parts, S, heads, L, D / heads)
+        return tf.unstack(tf.transpose(parts, (2, 0, 3, 1, 4)), num_parts)
+
+
+def _attend(query, key, value):
+    """Three of `(S, heads, L, D / heads)` -> `(S * L, D)`."""
+    scores = tf.matmul(query, key, transpose_b=True)
+    # The kernel accumulates in float32, whatever the dtype.
+    weights = tf.nn.softmax(scores)
+    # (S, heads, L, D / heads) -> (S, L, heads, D / heads) -> (S * L, D)
+    mixed = tf.transpose(tf.matmul(weights, value), (0, 2, 1, 3))
+    return tf.reshape(mixed, (-1, mixed.shape[2] * mixed.shape[3]))
+
+
+def _first(tokens, num_tokens):
+    """The first of every `num_tokens` rows."""
+    width = tokens.shape[-1]
+    return tf.reshape(tokens, (-1, num_tokens, width))[:, 0]
+
+
+def _flat_projection(layer, scale=1.0):
+    """Kernel `(D, D)` and bias `(D,)` of one of an attention's projections."""
+    width = layer.kernel.shape[0]
+    kernel = tf.reshape(layer.kernel, (width, -1))
+    bias = tf.zeros(kernel.shape[-1]) if layer.bias is None else layer.bias
+    return kernel * scale, tf.reshape(bias, [-1]) * scale
+
+
+def _joined(name, dtype, *projections):
+    kernels, biases = zip(*projections, strict=True)
+    return FusedDense(tf.concat(kernels, 1), tf.concat(biases, 0), dtype, name)
+
+
+class FusedEmbedding(tf.Module):
+    """Images `(B, H, W, C)` -> tokens `(B * (prefix + P), width)`."""
+
+    def __init__(self, stages, dtype):
+        super().__init__(name="embedding")
+        parts, width = stages.embedding_parts, stages.hidden_dim
+        kernel = tf.convert_to_tensor(parts.projection.kernel)
+        self._patch_shape = tuple(kernel.shape[:2])
+        self._grid_shape = stages.grid_shape
+        self.projection = FusedDense(
+            tf.reshape(kernel, (-1, width)), parts.projection.bias, dtype, "projection"
+        )
+        positions = tf.reshape(tf.convert_to_tensor(parts.positions), (1, -1, width))
+        prefix = tf.concat([tf.convert_to_tensor(p) for p in parts.prefix], axis=1)
+        num_prefix = len(parts.prefix)
+        # What stands in front is the same for every image.
+        self.prefix = weight(prefix + positions[:, :num_prefix], dtype, "prefix")
+        self.positions = weight(positions[:, num_prefix:], dtype, "positions")
+
+    def __call__(self, images):
+        rows, columns = self._grid_shape
+        height, width = self._patch_shape
+        channels, dim = images.shape[-1], self.positions.shape[-1]
+        # (B, gh, ph, gw, pw, C) -> (B, gh, gw, ph, pw, C) -> (B * P, ph * pw * C)
+        patches = tf.reshape(images, (-1, rows, height, columns, width, channels))
+        patches = tf.transpose(patches, (0, 1, 3, 2, 4, 5))
+        patches = tf.reshape(patches, (-1, height * width * channels))
+        patches = self.projection(tf.cast(patches, self.positions.dtype))
+        tokens = tf.reshape(patches, (-1, rows * columns, dim)) + self.positions
+        prefix = tf.tile(self.prefix, (ops.shape(images)[0], 1, 1))
+        return tf.reshape(tf.concat([prefix, tokens], axis=1), (-1, dim))

@@ -1,0 +1,75 @@
+"""What a version holds and where it comes from, beside it as JSON."""
+
+import hashlib
+import importlib.metadata
+import json
+import pathlib
+
+import numpy as np
+
+import keras_concatplexer as kcp
+
+FILE_NAME = "model_card.json"
+PACKAGES = ("tensorflow", "keras", "keras-cv")
+
+
+def write_model_card(folder, model, weights="variables/variables.data-*", **entries):
+    """Writes `model_card.json` into a version.
+
+    Args:
+        folder: path of the SavedModel.
+        model: the Keras classifier in it.
+        weights: str. Pattern of the files that hold the weights.
+        **entries: what the model does not tell; JSON values.
+    """
+    card = {
+        "model": _description(model),
+        "parameters": int(sum(np.prod(v.shape) for v in model.variables)),
+        "gmacs_per_image": _gmacs(model),
+        **entries,
+        "versions": {
+            "keras_concatplexer": kcp.__version__,
+            **{name: importlib.metadata.version(name) for name in PACKAGES},
+        },
+        # As `sha256sum` prints it for the one file that holds them.
+        "weights_sha256": _sha256(folder, weights),
+    }
+    path = pathlib.Path(folder) / FILE_NAME
+    path.write_text(json.dumps(card, indent=2, default=str) + "\n")
+
+
+def read_model_card(version):
+    """Returns the card of a version as a dict; empty if it has none."""
+    path = pathlib.Path(version) / FILE_NAME
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def mixes_images(model):
+    """Whether an image's answer depends on the other images of its batch."""
+    return (
+        getattr(model, "num_mux", 1) != 1
+        # Any multiplexed model that does not say otherwise.
+        and getattr(model, "attention_scope", "group") != "image"
+    )
+
+
+def _description(model):
+    config = model.get_config() if hasattr(model, "num_mux") else {}
+    config.pop("vit", None)
+    return {"type": type(model).__name__, **config}
+
+
+def _gmacs(model):
+    try:
+        return kcp.flops.formula(model).gmacs_per_image
+    except ValueError:
+        return None  # Not a ViT that the formula knows.
+
+
+def _sha256(folder, pattern):
+    digest = hashlib.sha256()
+    for path in sorted(pathlib.Path(folder).glob(pattern)):
+        with path.open("rb") as file:
+            while chunk := file.read(2**20):
+                digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,146 @@
+"""Compares a version with answers of the live model, in a process of its own.
+
+The exporter saves requests and the live model's answers; this module, run as a
+program, loads the version by TensorFlow's C library and compares every signature. So
+nothing of the exporter's process can stand in for what the folder lacks.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+from savedmodel_export.c_api import CApiError, LoadedModel
+
+
+class VerificationError(RuntimeError):
+    """A version does not answer as the live model."""
+
+
+def verify(folder, inputs, logits, class_names, tolerance):
+    """Loads a version in a fresh process and compares its answers.
+
+    Args:
+        folder: path of the SavedModel.
+        inputs: dict, name of a signature -> array that it takes as its one input.
+        logits: dict, name -> float array `(num_images, num_classes)`, the live
+            model's answers to the same images.
+        class_names: sequence of str.
+        tolerance: float. Largest difference allowed, of logits divided by the
+            largest logit, and of probabilities.
+
+    Raises:
+        VerificationError: if an answer differs or the version cannot be loaded.
+    """
+    with tempfile.TemporaryDirectory() as work:
+        answers = pathlib.Path(work) / "answers.npz"
+        np.savez(
+            answers,
+            class_names=np.array(class_names),
+            **{f"inputs_{name}": _portable(value) for name, value in inputs.items()},
+            **{f"logits_{name}": value for name, value in logits.items()},
+        )
+        root = str(pathlib.Path(__file__).parents[1])
+        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+        result = subprocess.run(
+            [sys.executable, "-m", __name__, str(folder), str(answers), str(tolerance)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            capture_output=True,
+            text=True,
+        )
+    if result.returncode:
+        lines = result.stderr.strip().splitlines()
+        # A negative code is a signal, for example of want of memory.
+        told = lines and result.returncode > 0
+        reason = lines[-1] if told else f"exit code {result.returncode}"
+        raise VerificationError(
+            "The reloaded SavedModel does not answer as the live model: "
+            f"{reason}. Nothing was published."
+        )
+
+
+def compare(folder, answers, tolerance):
+    """Returns what differs between a version and the saved answers, or `None`."""
+    model = LoadedModel(folder)
+    names = {key.removeprefix("inputs_") for key in answers if key[:7] == "inputs_"}
+    if set(model.signatures) != names:
+        return f"signatures {sorted(model.signatures)}, expected {sorted(names)}"
+    for name in sorted(names):
+        (key,) = model.signatures[name].inputs
+        value = answers[f"inputs_{name}"]
+        if value.dtype.kind == "V":
+            value = _strings(value)
+        outputs = model.run(name, {key: value})
+        if wrong_rows := [k for k, v in outputs.items() if len(v) != len(value)]:
+            return f"{name} returns another number of rows in {wrong_rows}"
+        logits, class_names = answers[f"logits_{name}"], answers["class_names"]
+        for what, difference in _differences(outputs, logits, class_names):
+            if not difference <= tolerance:
+                return (
+                    f"difference of {what} in {name} {difference:.2e}, "
+                    f"allowed {tolerance:.0e}"
+                )
+    return None
+
+
+def _differences(outputs, logits, names):
+    """Yields (name of an output, how far it is from what it must be)."""
+    probabilities = np.exp(logits - logits.max(-1, keepdims=True))
+    probabilities /= probabilities.sum(-1, keepdims=True)
+
+    def distance(array, expected):
+        array = array.reshape(expected.shape)
+        return np.abs(array - expected).max()
+
+    def share_of_unequal(array, expected):
+        texts = [text.decode() for text in array.flat]
+        return np.mean(np.array(texts) != expected.reshape(-1))
+
+    if "scores" in outputs:
+        yield "scores", distance(outputs["scores"], probabilities)
+        expected = np.tile(names, (len(logits), 1))
+        yield "classes", share_of_unequal(outputs["classes"], expected)
+        return
+    scale = np.abs(logits).max()
+    yield "logits", distance(outputs["logits"], logits) / scale
+    yield "probabilities", distance(outputs["probabilities"], probabilities)
+    # Not the live model's: two classes may be nearly equal.
+    class_ids = outputs["logits"].argmax(-1)
+    yield "class_ids", np.mean(outputs["class_ids"] != class_ids)
+    yield "classes", share_of_unequal(outputs["classes"], names[class_ids])
+
+
+def _portable(array):
+    """Bytes objects as fixed-size records: npz files hold no objects safely."""
+    if array.dtype != object:
+        return array
+    width = max(map(len, array))
+    records = np.zeros(len(array), [("length", "<i8"), ("content", "u1", (width,))])
+    for record, content in zip(records, array, strict=True):
+        record["length"] = len(content)
+        record["content"][: len(content)] = np.frombuffer(content, "u1")
+    return records
+
+
+def _strings(records):
+    strings = np.empty(len(records), object)
+    for index, record in enumerate(records):
+        strings[index] = record["content"][: record["length"]].tobytes()
+    return strings
+
+
+def main(folder, answers, tolerance):
+    """Exits with a line on the standard error if the version differs."""
+    try:
+        with np.load(answers) as loaded:
+            difference = compare(folder, dict(loaded), float(tolerance))
+    except (CApiError, ValueError) as error:
+        difference = " ".join(str(error).split())
+    sys.exit(difference)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,298 @@
+"""The shipped clients against servers that join, pad and cut requests."""
+
+import concurrent.futures
+import csv
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from savedmodel_export import retry
+from savedmodel_export.client import classify_files, find_images, open_writer
+from savedmodel_export.grpc_client import GrpcClient
+from savedmodel_export.rest_client import RestClient
+from savedmodel_export.retry import RequestError
+from savedmodel_export.serving_config import write_serving_files
+from tests.savedmodel_export.batching_server import Servicer, start_grpc
+from tests.savedmodel_export.rest_server import start_rest
+
+SIZES = [2, 4, 8]
+REAL_SERVER = os.environ.get("TF_MODEL_SERVER") or shutil.which(
+    "tensorflow_model_server"
+)
+
+
+@pytest.fixture(scope="module")
+def servicers(make_served):
+    """Function: kind of model -> (servicer, gRPC address, REST address)."""
+    started, servers = {}, []
+
+    def serve(kind):
+        if kind not in started:
+            servicer = Servicer(make_served(kind), SIZES)
+            grpc_server, grpc_address = start_grpc(servicer)
+            rest_server, rest_address = start_rest(servicer)
+            servers.append((grpc_server, rest_server))
+            started[kind] = servicer, grpc_address, rest_address
+        return started[kind]
+
+    yield serve
+    for grpc_server, rest_server in servers:
+        grpc_server.stop(None)
+        rest_server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def real_servers(make_served):
+    """As `servicers`, with TensorFlow Serving itself, batching on."""
+    if REAL_SERVER is None:
+        pytest.skip("tensorflow_model_server is neither on PATH nor in TF_MODEL_SERVER")
+    processes = {}
+
+    def serve(kind):
+        if kind not in processes:
+            ports = [_free_port(), _free_port()]
+            root = write_serving_files(make_served(kind).version.parent)
+            processes[kind] = (
+                ports,
+                subprocess.Popen(
+                    [root / "serve.sh"],
+                    env={
+                        **os.environ,
+                        "TF_MODEL_SERVER": REAL_SERVER,
+                        "BATCHING": "on",
+                        "GRPC_PORT": str(ports[0]),
+                        "REST_PORT": str(ports[1]),
+                    },
+                ),
+            )
+            _wait_for(ports)
+        (grpc_port, rest_port), _ = processes[kind]
+        return None, f"localhost:{grpc_port}", f"http://localhost:{rest_port}"
+
+    yield serve
+    for _, process in processes.values():
+        process.terminate()
+        process.wait(30)
+
+
+def _free_port():
+    with socket.socket() as listener:
+        listener.bind(("localhost", 0))
+        return listener.getsockname()[1]
+
+
+def _wait_for(ports):
+    deadline = time.monotonic() + 120
+    for port in ports:
+        while True:
+            assert time.monotonic() < deadline, "the server did not start"
+            try:
+                socket.create_connection(("localhost", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+
+
+@pytest.fixture(params=["servicers", "real_servers"])
+def connect(request):
+    """Function: (kind of model, "rest" or "grpc", options) -> client."""
+    serve = request.getfixturevalue(request.param)
+    clients = []
+
+    def connect(kind, protocol, **options):
+        _, grpc_address, rest_address = serve(kind)
+        client = (
+            GrpcClient(grpc_address, kind, **options)
+            if protocol == "grpc"
+            else RestClient(rest_address, kind, **options)
+        )
+        clients.append(client)
+        return client
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+PROTOCOLS = pytest.mark.parametrize("protocol", ["rest", "grpc"])
+
+
+@PROTOCOLS
+def test_every_signature(make_served, connect, pixels, encoded, protocol):
+    served, client = make_served("image"), connect("image", protocol, label="stable")
+    images = pixels[:6].astype("float32")
+    logits = served.live(images)
+    groups = images.reshape(3, 2, 16, 16, 3)
+    answers = [
+        client.predict({"images": images}),
+        client.predict({"images": groups}, "serve_groups"),
+        client.predict({"image_bytes": encoded[:6]}, "serve_bytes"),
+    ]
+    names = [served.class_names[i] for i in logits.argmax(-1)]
+    for outputs in answers:
+        np.testing.assert_allclose(
+            outputs["logits"].reshape(logits.shape), logits, atol=1e-4
+        )
+        assert outputs["classes"].reshape(-1).tolist() == names
+    classified = client.classify(encoded[:6])
+    assert classified["classes"].tolist() == [list(served.class_names)] * 6
+    np.testing.assert_allclose(
+        classified["scores"], answers[0]["probabilities"], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "signature"),
+    [("image", "serving_default"), ("image", "serve_bytes"), ("group", "serve_groups")],
+)
+def test_company_in_the_batch_does_not_matter(
+    make_served, connect, pixels, encoded, kind, signature
+):
+    rng = np.random.default_rng(3)
+    clients = [connect(kind, "grpc"), connect(kind, "rest")]
+    key = "image_bytes" if signature == "serve_bytes" else "images"
+
+    def make_request(num_rows):
+        if signature == "serve_bytes":
+            return [encoded[i] for i in rng.integers(0, len(encoded), num_rows)]
+        shape = (2, 16, 16, 3) if signature == "serve_groups" else (16, 16, 3)
+        return rng.uniform(0, 255, (num_rows, *shape)).astype("float32")
+
+    # Up to 11 rows: more than the largest batch, so that some requests are cut.
+    requests = [make_request(n) for n in rng.integers(1, 12, 40)]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = pool.map(
+            lambda pair: pair[1].predict({key: pair[0]}, signature),
+            zip(requests, clients * 20, strict=True),
+        )
+        answers = list(answers)
+    for request, together in zip(requests, answers, strict=True):
+        alone = make_served(kind).answer(signature, request)
+        np.testing.assert_allclose(together["logits"], alone["logits"], atol=1e-5)
+        assert together["class_ids"].tolist() == alone["class_ids"].tolist()
+
+
+def test_requests_were_joined_padded_and_cut(servicers, pixels):
+    servicer, address, _ = servicers("image")
+    client = GrpcClient(address, "image")
+    servicer.batchers["serving_default"].batches.clear()
+    client.predict({"images": np.repeat(pixels, 3, 0)[:19].astype("float32")})
+    assert servicer.batchers["serving_default"].batches == [(8, 8), (8, 8), (3, 4)]
+
+
+def test_in_group_scope_company_does_matter(servicers, pixels):
+    # Why server-side batching is off by default for such a model.
+    _, address, _ = servicers("group")
+    client = GrpcClient(address, "group")
+    images = pixels[:4].astype("float32")
+    alone = client.predict({"images": images[:1]})["logits"]
+    together = client.predict({"images": images})["logits"][:1]
+    assert np.abs(alone - together).max() > 1e-3
+
+
+@PROTOCOLS
+def test_a_corrupt_image_is_an_invalid_argument(connect, encoded, protocol):
+    client = connect("vit", protocol)
+    with pytest.raises(RequestError, match="Unknown image file format") as caught:
+        client.predict({"image_bytes": [encoded[0], b"text"]}, "serve_bytes")
+    assert caught.value.invalid_argument
+    assert len(client.predict({"image_bytes": encoded[:1]}, "serve_bytes")) == 4
+
+
+@PROTOCOLS
+def test_a_busy_server_is_asked_again(servicers, encoded, protocol, monkeypatch):
+    monkeypatch.setattr(retry, "FIRST_WAIT", 0.001)
+    servicer, grpc_address, rest_address = servicers("vit")
+    kind, address = (
+        (GrpcClient, grpc_address) if protocol == "grpc" else (RestClient, rest_address)
+    )
+    client = kind(address, "vit", version=1, retries=3)
+    servicer.refusals = 3
+    client.predict({"image_bytes": encoded[:2]}, "serve_bytes")
+    assert servicer.specs[-1].version.value == 1
+    servicer.refusals = 4
+    with pytest.raises(RequestError, match="No answer after 4 attempts.*queue is full"):
+        client.predict({"image_bytes": encoded[:2]}, "serve_bytes")
+    servicer.delay = 0.5
+    impatient = kind(address, "vit", timeout=0.1)
+    with pytest.raises(RequestError, match="did not answer in 0.1 s"):
+        impatient.predict({"image_bytes": encoded[:2]}, "serve_bytes")
+    servicer.delay = 0.0
+    nobody = kind(address.replace(address.rsplit(":")[-1], "1"), "vit", retries=1)
+    with pytest.raises(RequestError, match="No answer after 2 attempts"):
+        nobody.predict({"image_bytes": encoded[:1]}, "serve_bytes")
+
+
+def test_messages_above_the_stock_limit(servicers):
+    _, address, _ = servicers("vit")
+    images = np.zeros((2000, 16, 16, 3), "float32")
+    assert images.nbytes > 4 * 2**20
+    outputs = GrpcClient(address, "vit").predict({"images": images})
+    assert outputs["logits"].shape == (2000, 10)
+
+
+@pytest.fixture
+def folder(tmp_path, encoded):
+    """A folder of eight images, one of them corrupt, and a text."""
+    (tmp_path / "images" / "more").mkdir(parents=True)
+    for index, content in enumerate(encoded[:7]):
+        (tmp_path / "images" / f"{index}.png").write_bytes(content)
+    (tmp_path / "images" / "more" / "corrupt.JPG").write_bytes(b"text")
+    (tmp_path / "images" / "notes.txt").write_text("no image")
+    return tmp_path / "images"
+
+
+def test_only_the_corrupt_file_gets_an_error(connect, make_served, folder, pixels):
+    rows = list(classify_files(connect("vit", "grpc"), find_images(folder), 3))
+    assert [row["file"].rpartition("/")[2] for row in rows] == [
+        *[f"{i}.png" for i in range(7)],
+        "corrupt.JPG",
+    ]
+    class_ids = make_served("vit").live(pixels[:7]).argmax(-1)
+    assert [row["class_id"] for row in rows[:7]] == class_ids.tolist()
+    assert set(rows[7]) == {"file", "error"}
+
+
+def test_output_files(tmp_path, capsys):
+    row = {"file": "a.png", "class": "cat", "class_id": 0, "probability": 0.5}
+    for name in ("out.csv", "out.jsonl", "-"):
+        output = name if name == "-" else str(tmp_path / name)
+        with open_writer(output) as write:
+            write(row)
+            write({"file": "b.png", "error": "corrupt"})
+    read = list(csv.DictReader((tmp_path / "out.csv").open()))
+    assert [r["class"] for r in read] == ["cat", ""]
+    lines = (tmp_path / "out.jsonl").read_text()
+    assert [json.loads(line) for line in lines.splitlines()][0] == row
+    assert capsys.readouterr().out == lines
+
+
+def test_the_command(servicers, folder, tmp_path):
+    _, _, rest_address = servicers("vit")
+
+    def command(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "savedmodel_export.client", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+        )
+
+    output = tmp_path / "answers.jsonl"
+    chosen = ("--model=vit", f"--rest={rest_address}", f"--output={output}")
+    result = command(folder, *chosen)
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert len(rows) == 8 and "error" in rows[-1]
+    assert result.returncode == 1
+    assert "error: 1 of 8 images were refused" in result.stderr
+    (folder / "more" / "corrupt.JPG").unlink()
+    assert command(folder, *chosen).returncode == 0
+    empty = command(tmp_path / "nothing", *chosen)
+    assert empty.returncode == 1
+    assert empty.stderr.startswith("error: ") and "holds no image" in empty.stderr

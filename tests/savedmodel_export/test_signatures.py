@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_concatplexer as kcp
+from savedmodel_export.signatures import CLASSIFY_METHOD, ServingModule
+
+KINDS = ("vit", "group", "image")
+
+
+def check(outputs, logits, class_names):
+    """The four outputs of a signature against the live model's logits."""
+    assert {name: value.dtype.kind for name, value in outputs.items()} == {
+        "logits": "f",
+        "probabilities": "f",
+        "class_ids": "i",
+        "classes": "O",
+    }
+    assert outputs["logits"].dtype == outputs["probabilities"].dtype == "float32"
+    assert outputs["class_ids"].dtype == "int32"
+    assert all(len(value) == len(logits) for value in outputs.values())
+    np.testing.assert_allclose(outputs["logits"], logits, atol=1e-4)
+    probabilities = np.asarray(tf.nn.softmax(logits))
+    np.testing.assert_allclose(outputs["probabilities"], probabilities, atol=1e-5)
+    np.testing.assert_array_equal(outputs["class_ids"], logits.argmax(-1))
+    names = np.array(class_names)[outputs["class_ids"]]
+    assert outputs["classes"].tolist() == np.char.encode(names).tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_flat_images_of_any_number(make_served, pixels, kind):
+    served = make_served(kind)
+    for batch_size in (1, 2, 5, 9):
+        images = pixels[:batch_size].astype("float32")
+        outputs = served.answer("serving_default", images)
+        check(outputs, served.live(images), served.class_names)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_groups_are_rows(make_served, pixels, kind):
+    served = make_served(kind)
+    num_mux = 1 if kind == "vit" else 2
+    images = pixels[: 4 * num_mux].astype("float32")
+    logits = served.live(images).reshape(4, num_mux, 10)
+    groups = images.reshape(4, num_mux, 16, 16, 3)
+    check(served.answer("serve_groups", groups), logits, served.class_names)
+    # A row is its own: others in the batch do not matter.
+    for row in range(4):
+        alone = served.answer("serve_groups", groups[row : row + 1])
+        np.testing.assert_allclose(alone["logits"][0], logits[row], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_encoded_images_answer_as_their_pixels(make_served, pixels, encoded, kind):
+    served = make_served(kind)
+    for batch_size in (1, 5):
+        outputs = served.answer("serve_bytes", encoded[:batch_size])
+        check(outputs, served.live(pixels[:batch_size]), served.class_names)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_classify_takes_examples(make_served, pixels, encoded, example, kind):
+    served = make_served(kind)
+    outputs = served.answer("classify", [example(image) for image in encoded[:5]])
+    assert set(outputs) == {"classes", "scores"}
+    expected = np.asarray(tf.nn.softmax(served.live(pixels[:5])))
+    np.testing.assert_allclose(outputs["scores"], expected, atol=1e-5)
+    names = [name.encode() for name in served.class_names]
+    assert outputs["classes"].tolist() == [names] * 5
+
+
+def test_classify_without_an_image_is_an_invalid_argument(make_served):
+    empty = tf.train.Example().SerializeToString()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="image/encoded"):
+        make_served("vit").answer("classify", [empty])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_input_dtype_and_channels(channels, encode):
+    preprocessor = kcp.preprocessing.ImagePreprocessor((8, 8, channels))
+
+    def predict(images):
+        return tf.reduce_mean(images, (1, 2))[:, :1] * tf.constant([[1.0, -1.0]])
+
+    module = ServingModule(
+        *(predict, [], preprocessor, ["bright", "dark"]), input_dtype="uint8"
+    )
+    images = np.arange(128, dtype="uint8").reshape(2, 8, 8, 1).repeat(channels, -1)
+    outputs = module.functions["serving_default"](images)
+    assert outputs["classes"].numpy().tolist() == [b"dark"] * 2
+    # Encoded images have one channel or three.
+    assert ("serve_bytes" in module.signatures) == (channels != 4)
+    if channels != 4:
+        gray = [encode(image[..., 0]) for image in images]
+        decoded = module.functions["serve_bytes"](tf.constant(gray))
+        np.testing.assert_allclose(decoded["logits"], outputs["logits"], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_graph_is_made_of_standard_operations(make_served, kind):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    content = (make_served(kind).version / "saved_model.pb").read_bytes()
+    (meta_graph,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
+    library = meta_graph.graph_def.library.function
+    nodes = [*meta_graph.graph_def.node]
+    nodes += [node for function in library for node in function.node_def]
+    functions = {function.signature.name for function in library}
+    registered = set(tf.raw_ops.__dict__)
+    for operation in {node.op for node in nodes} - functions:
+        assert operation in registered, operation
+        assert "PyFunc" not in operation and not operation.startswith("Xla")
+    compiled = [f for f in library if f.attr["_XlaMustCompile"].b]
+    compiled += [node for node in nodes if node.attr["_XlaMustCompile"].b]
+    assert not compiled
+    methods = {k: v.method_name for k, v in meta_graph.signature_def.items()}
+    assert methods["classify"] == CLASSIFY_METHOD
+    assert methods["serving_default"] == "tensorflow/serving/predict"
+    # One word per stage stays readable in the names of the operations.
+    names = " ".join(node.name for node in nodes)
+    if kind != "vit":
+        assert "multiplexer" in names
