@@ -6,6 +6,8 @@ import pathlib
 
 from absl import flags
 
+from keras_concatplexer.layers.image_demultiplexer import METHODS
+from keras_concatplexer.layers.image_multiplexer import TRANSFORMS
 from keras_concatplexer.vit import SIZES
 from train.files import write_text
 
@@ -57,7 +59,9 @@ class Config:
         minimum=0,
     )
     # === Model ===
-    model: str = _setting("concatplexer", "What to train.", ("vit", "concatplexer"))
+    model: str = _setting(
+        "concatplexer", "What to train.", ("vit", "concatplexer", "image_multiplexer")
+    )
     size: str = _setting("vit_nano4", "Size of the ViT.", tuple(SIZES))
     init_from: str = _setting(
         "",
@@ -69,13 +73,21 @@ class Config:
     )
     num_mux: int = _setting(2, "Images per sequence.", minimum=1)
     patchifier_depth: int = _setting(
-        -1, "Blocks that see each image alone; -1: half.", minimum=-1
+        -1,
+        "Blocks that see each image alone; -1: half, none of an image_multiplexer.",
+        minimum=-1,
     )
     reducer: str = _setting(
         "conv", "How the tokens are reduced.", ("conv", "mean", "tome", "select")
     )
     attention_scope: str = _setting(
         "group", "Whether images of a group attend to each other.", ("group", "image")
+    )
+    transform: str = _setting(
+        "gaussian_hadamard", "How an image_multiplexer keys its slots.", TRANSFORMS
+    )
+    demultiplexer: str = _setting(
+        "index", "How an image_multiplexer tells its images apart.", METHODS
     )
     # === Recipe ===
     augmentation: str = _setting(

@@ -36,3 +36,20 @@ def flush_folder(folder):
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_writable(folder):
+    """Makes a folder if it is missing, and writes in it.
+
+    Raises:
+        ValueError: if that fails.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / ".probe", "")
+        (folder / ".probe").unlink()
+    except OSError as error:
+        raise ValueError(
+            f"The workdir {folder} cannot be written: {error.strerror}. Choose "
+            "another --workdir."
+        ) from error

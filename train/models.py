@@ -25,19 +25,36 @@ def build_model(config, image_shape, num_classes):
     if config.model == "vit":
         model = vit
     else:
-        depth = None if config.patchifier_depth < 0 else config.patchifier_depth
-        model = kcp.ConcatPlexer(
-            vit,
-            num_mux=config.num_mux,
-            patchifier_depth=depth,
-            reducer=config.reducer,
-            attention_scope=config.attention_scope,
-        )
+        model = _multiplexed(config, vit)
     if config.freeze_backbone:
         stages = kcp.vit.read_stages(vit)
         for layer in (stages.embedding, *stages.blocks):
             layer.trainable = False
     return model
+
+
+def _multiplexed(config, vit):
+    depth = (
+        {}
+        if config.patchifier_depth < 0
+        else {"patchifier_depth": config.patchifier_depth}
+    )
+    if config.model == "image_multiplexer":
+        return kcp.ImageMultiplexerViT(
+            vit,
+            num_mux=config.num_mux,
+            transform=config.transform,
+            demultiplexer=config.demultiplexer,
+            seed=config.seed,
+            **depth,
+        )
+    return kcp.ConcatPlexer(
+        vit,
+        num_mux=config.num_mux,
+        reducer=config.reducer,
+        attention_scope=config.attention_scope,
+        **depth,
+    )
 
 
 def build_vit(config, image_shape, num_classes):
@@ -55,8 +72,10 @@ def build_vit(config, image_shape, num_classes):
             f"The ViT in {init_from} takes images of {given} and has "
             f"{stages.num_classes} classes; the data has {needed} and {num_classes}."
         )
-    # A file remembers what was frozen when it was saved.
+    # A file remembers what was frozen when it was saved, for single weights too.
     vit.trainable = True
+    for weight in vit.weights:
+        weight.trainable = keras.backend.is_float_dtype(weight.dtype)
     return vit if given == needed else kcp.vit.at_resolution(vit, needed)
 
 

@@ -90,6 +90,14 @@ def check_same_progress(strategy, epochs):
         )
 
 
+def sharded_by_rows(dataset):
+    """Lets every worker read everything and keep its part of each batch."""
+    options = tf.data.Options()
+    policy = tf.data.experimental.AutoShardPolicy.DATA
+    options.experimental_distribute.auto_shard_policy = policy
+    return dataset.with_options(options)
+
+
 def _split_cpu(num_replicas):
     if num_replicas == 1:
         return

@@ -12,7 +12,7 @@ from train.augmentation import Augmentation
 from train.checkpoint import Checkpoints, checkpoint_bytes, state_variables
 from train.data import load_data
 from train.distillation import Distillation, load_teacher
-from train.files import write_text
+from train.files import check_writable, write_text
 from train.models import build_model
 from train.multi_worker import distributable
 from train.optimizer import make_optimizer
@@ -25,6 +25,7 @@ from train.strategy import (
     is_chief,
     is_multi_worker,
     make_strategy,
+    sharded_by_rows,
 )
 from train.summaries import (
     GradientNorm,
@@ -61,7 +62,7 @@ class Run:
         self.is_chief = is_chief(self.strategy)
         self.workdir = pathlib.Path(workdir)
         if self.is_chief:
-            _check_writable(self.workdir)
+            check_writable(self.workdir)
         keras.config.set_dtype_policy(config.dtype_policy)
         keras.utils.set_random_seed(config.seed)
         self.data = load_data(config)
@@ -198,7 +199,7 @@ class Run:
         stop_on_sigterm = StopOnSigterm()
         with stop_on_sigterm.listening():
             self.trained_model.fit(
-                _sharded(
+                sharded_by_rows(
                     self.data.training_batches(
                         config.batch_size,
                         config.seed,
@@ -207,7 +208,7 @@ class Run:
                         self.progress.epochs,
                     )
                 ),
-                validation_data=_sharded(
+                validation_data=sharded_by_rows(
                     self.data.evaluation_batches("validation", config.batch_size)
                 ),
                 epochs=config.epochs,
@@ -257,7 +258,7 @@ class Run:
         for name in ("last", "best"):
             model.load_weights(self.workdir / f"{name}.keras")
             scores[name] = evaluated.evaluate(
-                _sharded(test), return_dict=True, verbose=0
+                sharded_by_rows(test), return_dict=True, verbose=0
             )
         results = {
             "model": config.model,
@@ -296,23 +297,3 @@ class Run:
             [int(label) for label in batches.map(lambda _, y: y).unbatch()],
             predictions,
         )
-
-
-def _sharded(dataset):
-    # Every worker reads everything and keeps its part of each batch.
-    options = tf.data.Options()
-    policy = tf.data.experimental.AutoShardPolicy.DATA
-    options.experimental_distribute.auto_shard_policy = policy
-    return dataset.with_options(options)
-
-
-def _check_writable(folder):
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / ".probe", "")
-        (folder / ".probe").unlink()
-    except OSError as error:
-        raise ValueError(
-            f"The workdir {folder} cannot be written: {error.strerror}. Choose "
-            "another --workdir."
-        ) from error
