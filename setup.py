@@ -41,7 +41,8 @@ setup(
         "importlib_resources",
     ],
     extras_require={
-        "demo": ["scikit-learn", "rich"],
+        # matplotlib draws the image summaries of `python -m train`.
+        "demo": ["matplotlib", "scikit-learn", "rich"],
         "serving": ["requests", "rich"],
         "hub": ["keras-hub==0.32.0"],
         "bench": ["matplotlib", "rich"],

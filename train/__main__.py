@@ -4,6 +4,7 @@ import sys
 
 from absl import app, flags, logging
 
+import train.config
 from train.config import config_from_flags, define_flags
 from train.experiments import EXPERIMENTS
 from train.input_benchmark import input_images_per_second
@@ -11,13 +12,15 @@ from train.stopping import TrainingStopped
 from train.trainer import Run
 
 define_flags()
+# So that `--help` shows them, too.
+flags.adopt_module_key_flags(train.config)
 flags.DEFINE_string("workdir", None, "Folder of the run's files.")
 flags.DEFINE_enum(
     "experiment",
     None,
     list(EXPERIMENTS),
-    "Settings to start from; other flags change them. `--help` of none: read "
-    "train/experiments.py.",
+    "Settings to start from, described in train/experiments.py; other flags change "
+    "them.",
 )
 flags.DEFINE_boolean(
     "benchmark_input", False, "Print images/s of the training data alone, and end."
@@ -28,6 +31,8 @@ def main(argv):
     """Trains the model that the flags describe and prints its test accuracy."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)
     experiment = EXPERIMENTS.get(flags.FLAGS.experiment)
     config = config_from_flags(flags.FLAGS, experiment and experiment())
     workdir = flags.FLAGS.workdir
@@ -54,5 +59,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    flags.FLAGS.set_default("verbosity", logging.WARNING)
     app.run(main)
