@@ -195,11 +195,6 @@ class Config:
                 "--distillation_temperature must be above 0. Received: "
                 f"{self.distillation_temperature}"
             )
-        if self.warmup_epochs > self.epochs:
-            raise ValueError(
-                f"--warmup_epochs={self.warmup_epochs} is longer than the whole "
-                f"training, --epochs={self.epochs}."
-            )
         if self.profile:
             self.profile_steps()
 

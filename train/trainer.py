@@ -131,12 +131,9 @@ class Run:
                     "--teacher works on one device and under --strategy=mirrored, not "
                     "with several workers."
                 )
-            image_shape, num_classes = (
-                self.model.input_shape[1:],
-                self.model.output_shape,
-            )
+            image_shape = self.data.preprocessor.image_shape
             return Distillation(
-                load_teacher(config.teacher, image_shape, num_classes[-1]),
+                load_teacher(config.teacher, image_shape, len(self.data.class_names)),
                 self.model,
                 self._loss(),
                 config.distillation_weight,
@@ -250,6 +247,7 @@ class Run:
                 distributable(model) if is_multi_worker(self.strategy) else model
             )
             evaluated.compile(
+                optimizer=None,
                 loss=keras.losses.CategoricalCrossentropy(from_logits=True),
                 weighted_metrics=self._metrics(),
             )
@@ -276,8 +274,8 @@ class Run:
         }
         if self.is_chief:
             self._write_images()
-            text = json.dumps(results, indent=2) + "\n"
-            write_text(self.workdir / RESULTS_FILE, text)
+            text = json.dumps(results, indent=2)
+            write_text(self.workdir / RESULTS_FILE, f"{text}\n")
         return results
 
     def _write_images(self):
