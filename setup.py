@@ -45,6 +45,14 @@ setup(
         "serving": ["requests", "rich"],
         "hub": ["keras-hub==0.32.0"],
         "bench": ["matplotlib", "rich"],
-        "test": ["pillow", "pyyaml", "pytest", "pytest-cov", "ruff", "jax"],
+        "test": [
+            "jax",
+            "pillow",
+            "pytest",
+            "pytest-cov",
+            "pytest-xdist",
+            "pyyaml",
+            "ruff",
+        ],
     },
 )
