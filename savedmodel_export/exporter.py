@@ -12,10 +12,9 @@ from savedmodel_export.model_card import mixes_images, write_model_card
 from savedmodel_export.publishing import prune, publish, unfinished_version, writing
 from savedmodel_export.serving_config import labelled_versions
 from savedmodel_export.signatures import INPUT_DTYPES, ServingModule, input_spec, save
-from savedmodel_export.verification import verify
+from savedmodel_export.verification import default_tolerance, verify
 from savedmodel_export.warmup import write_warmup
 
-TOLERANCE = 1e-4
 LABELS = "assets.extra/labels.txt"
 
 
@@ -27,7 +26,7 @@ def export(
     *,
     predict=None,
     variables=None,
-    precision="float32",
+    precision=None,
     tolerance=None,
     input_dtype="float32",
     max_pixels=DEFAULT_MAX_PIXELS,
@@ -50,9 +49,9 @@ def export(
         predict: function to export in place of the model's own, preprocessed images
             -> logits; the model stays what its answers are compared with.
         variables: the `tf.Variable`s that `predict` reads.
-        precision: str, of the exported computation, for the model card.
-        tolerance: float. Largest relative difference of the logits; `TOLERANCE` by
-            default.
+        precision: str, of the exported computation; the model's own by default.
+        tolerance: float. Largest relative difference of the logits; what the
+            precision allows by default.
         input_dtype: `"float32"` or `"uint8"`, of the images.
         max_pixels: int. Encoded images of more pixels are refused.
         max_batch_size: int. Largest batch that the server may form.
@@ -82,6 +81,9 @@ def export(
         raise ValueError("`predict` and `variables` must be given together.")
     if predict is None:
         predict, variables = _inference(model)
+    precision = precision or model.compute_dtype
+    if tolerance is None:
+        tolerance = default_tolerance(precision)
     num_mux = images_per_group(model)
     batch_sizes = allowed_batch_sizes(
         max_batch_size, num_mux if mixes_images(model) else 1
@@ -145,8 +147,7 @@ def _check(folder, module, model, preprocessor, class_names, num_mux, tolerance)
         inputs[name] = _request(name, given, num_mux, function)
         answers = model(preprocessor(given), training=False)
         logits[name] = np.asarray(tf.cast(answers, tf.float32))
-    limit = TOLERANCE if tolerance is None else tolerance
-    verify(folder, inputs, logits, class_names, limit)
+    verify(folder, inputs, logits, class_names, tolerance)
 
 
 def _request(name, images, num_mux, function):

@@ -15,9 +15,18 @@ import numpy as np
 
 from savedmodel_export.c_api import CApiError, LoadedModel
 
+TOLERANCE = 1e-4
+# Half precision rounds anew wherever the graph's optimizer joins operations.
+HALF_TOLERANCE = 0.1
+
 
 class VerificationError(RuntimeError):
     """A version does not answer as the live model."""
+
+
+def default_tolerance(precision):
+    """Returns float, the largest relative difference of a precision's logits."""
+    return TOLERANCE if precision == "float32" else HALF_TOLERANCE
 
 
 def verify(folder, inputs, logits, class_names, tolerance):

@@ -44,9 +44,13 @@ class Served:
 
 @pytest.fixture(scope="session")
 def make_served(tmp_path_factory):
-    """Function: "vit", "group" or "image" -> `Served`, with scrambled weights."""
+    """Function: "vit", "group", "image" or "fused" -> `Served`.
+
+    The weights are scrambled; "fused" is "group" by the fused inference graph.
+    """
     import keras_concatplexer as kcp
     from savedmodel_export import export
+    from savedmodel_export.fused import FusedClassifier
 
     size = kcp.vit.ViTSize(
         hidden_dim=32, num_layers=2, num_heads=2, mlp_dim=64, patch_size=4
@@ -57,13 +61,22 @@ def make_served(tmp_path_factory):
         keras.utils.set_random_seed(0)
         model = kcp.vit.keras_cv_vit(size, image_shape=(16, 16, 3), num_classes=10)
         if kind != "vit":
-            model = kcp.ConcatPlexer(model, 2, attention_scope=kind)
+            scope = "image" if kind == "image" else "group"
+            model = kcp.ConcatPlexer(model, 2, attention_scope=scope)
         rng = np.random.default_rng(2)
         for weight in model.trainable_variables:
             weight.assign(np.asarray(weight) + rng.normal(size=weight.shape, scale=0.2))
         preprocessor = kcp.preprocessing.ImagePreprocessor((16, 16, 3))
         folder = tmp_path_factory.mktemp("served") / kind
-        version = export(*(model, preprocessor, CLASS_NAMES, folder), max_pixels=2**20)
+        computation = {}
+        if kind == "fused":
+            fused = FusedClassifier(model)
+            computation = {"predict": fused, "variables": fused.variables}
+        version = export(
+            *(model, preprocessor, CLASS_NAMES, folder),
+            max_pixels=2**20,
+            **computation,
+        )
         return Served(model, preprocessor, version)
 
     return make

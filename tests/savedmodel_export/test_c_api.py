@@ -56,7 +56,7 @@ def objects(contents):
 def test_every_signature_answers_as_the_live_model(
     make_served, pixels, encoded, run, example
 ):
-    served = {kind: make_served(kind) for kind in ("vit", "group", "image")}
+    served = {kind: make_served(kind) for kind in ("vit", "group", "image", "fused")}
     floats = pixels[:6].astype("float32")
     requests, expected = [], []
     for kind, one in served.items():
@@ -119,3 +119,4 @@ def test_what_verification_finds(make_served, pixels):
         *("classify", "serve_bytes", "serve_groups", "serving_default"),
     ]
     assert list(model.signatures["classify"].outputs) == ["classes", "scores"]
+    model.close()

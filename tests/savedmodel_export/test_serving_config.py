@@ -3,6 +3,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -110,6 +111,30 @@ def test_stable_stays_and_canary_moves(add_version, tmp_path):
     entry = read_config(tmp_path)["classifier"]
     assert entry.version_labels == {"stable": 10, "canary": 10}
     assert list(entry.model_version_policy.specific.versions) == [10]
+
+
+def test_the_command_promotes(add_version, tmp_path):
+    add_version("classifier", 1)
+    folder = add_version("classifier", 2)
+    program = "savedmodel_export.serving_config"
+
+    def command(*arguments):
+        return subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", program, folder, *arguments],
+            capture_output=True,
+            text=True,
+        )
+
+    result = command("--stable=1")
+    assert result.returncode == 0
+    # It starts at once.
+    assert "tensorflow.python" not in result.stderr
+    assert "keras.src" not in result.stderr
+    entry = read_config(tmp_path)["classifier"]
+    assert entry.version_labels == {"stable": 1, "canary": 2}
+    result = command("--stable=3")
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("error: ")
 
 
 def test_several_models_share_the_files(add_version, tmp_path):

@@ -5,7 +5,7 @@ import tensorflow as tf
 import keras_concatplexer as kcp
 from savedmodel_export.signatures import CLASSIFY_METHOD, ServingModule
 
-KINDS = ("vit", "group", "image")
+KINDS = ("vit", "group", "image", "fused")
 
 
 def check(outputs, logits, class_names):
@@ -116,7 +116,9 @@ def test_the_graph_is_made_of_standard_operations(make_served, kind):
     methods = {k: v.method_name for k, v in meta_graph.signature_def.items()}
     assert methods["classify"] == CLASSIFY_METHOD
     assert methods["serving_default"] == "tensorflow/serving/predict"
-    # One word per stage stays readable in the names of the operations.
-    names = " ".join(node.name for node in nodes)
-    if kind != "vit":
-        assert "multiplexer" in names
+    # The stages stay readable in the names of the operations.
+    names = {part for node in nodes for part in node.name.split("/")}
+    if kind == "fused":
+        assert {"patchifier", "multiplexer", "backbone", "demultiplexer"} <= names
+    elif kind != "vit":
+        assert any("multiplexer" in name for name in names)
