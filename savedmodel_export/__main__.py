@@ -10,6 +10,7 @@ from absl import app, flags, logging
 from keras_concatplexer import bundle
 from savedmodel_export.decoding import DEFAULT_MAX_PIXELS
 from savedmodel_export.exporter import export
+from savedmodel_export.fused import PRECISIONS
 from savedmodel_export.other_formats import FORMATS, export_other
 from savedmodel_export.serving_config import write_serving_files
 from savedmodel_export.signatures import INPUT_DTYPES
@@ -25,6 +26,8 @@ flags.DEFINE_enum(
 flags.DEFINE_enum(
     "format", SAVED_MODEL, (SAVED_MODEL, *FORMATS), "For TensorFlow Serving, or others."
 )
+flags.DEFINE_bool("fuse", True, "Export the fused graph, faster on a CPU.")
+flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of the fused graph.")
 flags.DEFINE_enum("input_dtype", "float32", INPUT_DTYPES, "Type of the flat images.")
 flags.DEFINE_integer(
     "max_pixels", DEFAULT_MAX_PIXELS, "Refuse larger encoded images.", lower_bound=1
@@ -58,6 +61,8 @@ def main(argv):
         if values.format == SAVED_MODEL:
             version = export(
                 *parts,
+                fuse=values.fuse,
+                precision=values.precision,
                 input_dtype=values.input_dtype,
                 max_pixels=values.max_pixels,
                 max_batch_size=values.max_batch_size,

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_concatplexer.arguments import one_of, positive_int
 from savedmodel_export.batching import allowed_batch_sizes, write_batching_params
 from savedmodel_export.decoding import DEFAULT_MAX_PIXELS
+from savedmodel_export.inference import choose_inference
 from savedmodel_export.model_card import mixes_images, write_model_card
 from savedmodel_export.publishing import prune, publish, unfinished_version, writing
 from savedmodel_export.serving_config import labelled_versions
@@ -24,10 +25,8 @@ def export(
     class_names,
     export_dir,
     *,
-    predict=None,
-    variables=None,
-    precision=None,
-    tolerance=None,
+    fuse=True,
+    precision="float32",
     input_dtype="float32",
     max_pixels=DEFAULT_MAX_PIXELS,
     max_batch_size=32,
@@ -46,12 +45,11 @@ def export(
         preprocessor: `keras_concatplexer.preprocessing.ImagePreprocessor`.
         class_names: sequence of str, one per class.
         export_dir: folder of the versions; made if missing.
-        predict: function to export in place of the model's own, preprocessed images
-            -> logits; the model stays what its answers are compared with.
-        variables: the `tf.Variable`s that `predict` reads.
-        precision: str, of the exported computation; the model's own by default.
-        tolerance: float. Largest relative difference of the logits; what the
-            precision allows by default.
+        fuse: bool. Whether to export the fused graph of a ViT
+            (`fused.FusedClassifier`); what cannot be fused is exported as it is,
+            with a warning that names the layer.
+        precision: `"float32"`, or `"bfloat16"` for the fused graph; on a processor
+            without bfloat16 instructions float32 is taken, with a warning.
         input_dtype: `"float32"` or `"uint8"`, of the images.
         max_pixels: int. Encoded images of more pixels are refused.
         max_batch_size: int. Largest batch that the server may form.
@@ -77,20 +75,14 @@ def export(
     positive_int("max_pixels", max_pixels)
     if keep is not None:
         positive_int("keep", keep)
-    if (predict is None) != (variables is None):
-        raise ValueError("`predict` and `variables` must be given together.")
-    if predict is None:
-        predict, variables = _inference(model)
-    precision = precision or model.compute_dtype
-    if tolerance is None:
-        tolerance = default_tolerance(precision)
+    inference = choose_inference(model, fuse, precision)
     num_mux = images_per_group(model)
     batch_sizes = allowed_batch_sizes(
         max_batch_size, num_mux if mixes_images(model) else 1
     )
     with unfinished_version(export_dir) as folder:
         module = ServingModule(
-            *(predict, variables, preprocessor, class_names),
+            *(inference.predict, inference.variables, preprocessor, class_names),
             **{"num_mux": num_mux, "input_dtype": input_dtype},
             max_pixels=max_pixels,
         )
@@ -106,13 +98,18 @@ def export(
                 mixes_images=mixes_images(model),
                 image_shape=preprocessor.image_shape,
                 num_classes=num_classes,
-                precision=precision,
+                precision=inference.precision,
+                fused=inference.fused,
                 signatures=sorted(module.signatures),
                 input_dtype=input_dtype,
                 max_pixels=max_pixels,
                 allowed_batch_sizes=batch_sizes,
                 **(details or {}),
             )
+        tolerance = max(
+            default_tolerance(inference.precision),
+            default_tolerance(model.compute_dtype),
+        )
         _check(folder, module, model, preprocessor, class_names, num_mux, tolerance)
         with writing(export_dir):
             version = publish(folder)
@@ -126,14 +123,6 @@ def images_per_group(model):
     """Returns int, N of a multiplexed model (an elastic one's first), else 1."""
     num_mux = getattr(model, "num_mux", 1)
     return num_mux if isinstance(num_mux, int) else num_mux[0]
-
-
-def _inference(model):
-    """Returns the model's computation and its variables, apart from Keras."""
-    return (
-        lambda images: model(images, training=False),
-        [variable.value for variable in model.variables],
-    )
 
 
 def _check(folder, module, model, preprocessor, class_names, num_mux, tolerance):

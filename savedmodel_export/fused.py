@@ -3,6 +3,7 @@
 import math
 
 import tensorflow as tf
+from keras import ops
 
 from keras_concatplexer.layers import ConcatDemultiplexer, ConcatMultiplexer
 from keras_concatplexer.models.multiplexed_vit import MultiplexedViT
@@ -76,7 +77,7 @@ class FusedClassifier(tf.Module):
         self.head = FusedDense(stages.head.kernel, stages.head.bias, tf.float32, "head")
 
     def __call__(self, images):
-        batch_size = tf.shape(images)[0]
+        batch_size = ops.shape(images)[0]
         tokens = self.embedding(images)
         num_tokens, images_per_sequence = self._num_tokens, 1
         with tf.name_scope("patchifier" if self.multiplexer else "backbone"):

@@ -7,6 +7,7 @@ Weights are stored in the target precision; layer norms are computed in float32.
 """
 
 import tensorflow as tf
+from keras import ops
 
 
 def weight(value, dtype, name):
@@ -180,5 +181,5 @@ class FusedEmbedding(tf.Module):
         patches = tf.reshape(patches, (-1, height * width * channels))
         patches = self.projection(tf.cast(patches, self.positions.dtype))
         tokens = tf.reshape(patches, (-1, rows * columns, dim)) + self.positions
-        prefix = tf.repeat(self.prefix, tf.shape(images)[0], axis=0)
+        prefix = tf.tile(self.prefix, (ops.shape(images)[0], 1, 1))
         return tf.reshape(tf.concat([prefix, tokens], axis=1), (-1, dim))

@@ -25,7 +25,7 @@ class VerificationError(RuntimeError):
 
 
 def default_tolerance(precision):
-    """Returns float, the largest relative difference of a precision's logits."""
+    """Returns float, the largest difference of logits over the largest logit."""
     return TOLERANCE if precision == "float32" else HALF_TOLERANCE
 
 

@@ -15,7 +15,7 @@ from keras_concatplexer.flops.closed_form import (
     vit_cost,
 )
 from keras_concatplexer.flops.cost import Cost
-from keras_concatplexer.flops.counting import count
+from keras_concatplexer.flops.counting import count, count_function
 from keras_concatplexer.flops.image_multiplexer import image_multiplexer_cost
 from keras_concatplexer.flops.vit_shape import block_macs
 
@@ -24,6 +24,7 @@ __all__ = [
     "block_macs",
     "concat_cost",
     "count",
+    "count_function",
     "formula",
     "image_multiplexer_cost",
     "vit_cost",

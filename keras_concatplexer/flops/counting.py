@@ -17,6 +17,33 @@ MARK = "kcp-stage.{}."
 MARK_PATTERN = re.compile(r"kcp-stage\.(\d+)\.")
 
 
+def count_function(function, image_shape, batch_size):
+    """Counts what one image costs in a TensorFlow function.
+
+    For graphs that are not a Keras model's, such as a fused inference graph: what
+    is executed, whatever the model would cost as it was trained.
+
+    Args:
+        function: callable, float32 images `(batch_size, *image_shape)` -> a tensor.
+        image_shape: `(height, width, channels)`.
+        batch_size: int.
+
+    Returns:
+        `Cost`, in MACs per image; the one stage is "function".
+
+    Raises:
+        ValueError: for what `count` cannot count either.
+    """
+    import tensorflow as tf
+
+    from keras_concatplexer.flops.trace_tensorflow import graph_macs
+
+    spec = tf.TensorSpec((batch_size, *image_shape), tf.float32)
+    graph = tf.function(function, autograph=False).get_concrete_function(spec).graph
+    macs = graph_macs(graph, "function", lambda name, stage: stage)
+    return Cost({name: share(total, batch_size) for name, total in macs.items()})
+
+
 def count(model, batch_size=None):
     """Counts what one image costs, from the model's traced inference graph.
 

@@ -44,13 +44,12 @@ class Served:
 
 @pytest.fixture(scope="session")
 def make_served(tmp_path_factory):
-    """Function: "vit", "group", "image" or "fused" -> `Served`.
+    """Function: "vit", "group", "image" or "plain" -> `Served`.
 
-    The weights are scrambled; "fused" is "group" by the fused inference graph.
+    The weights are scrambled; "plain" is "group" without the fused inference graph.
     """
     import keras_concatplexer as kcp
     from savedmodel_export import export
-    from savedmodel_export.fused import FusedClassifier
 
     size = kcp.vit.ViTSize(
         hidden_dim=32, num_layers=2, num_heads=2, mlp_dim=64, patch_size=4
@@ -68,14 +67,10 @@ def make_served(tmp_path_factory):
             weight.assign(np.asarray(weight) + rng.normal(size=weight.shape, scale=0.2))
         preprocessor = kcp.preprocessing.ImagePreprocessor((16, 16, 3))
         folder = tmp_path_factory.mktemp("served") / kind
-        computation = {}
-        if kind == "fused":
-            fused = FusedClassifier(model)
-            computation = {"predict": fused, "variables": fused.variables}
         version = export(
             *(model, preprocessor, CLASS_NAMES, folder),
             max_pixels=2**20,
-            **computation,
+            fuse=kind != "plain",
         )
         return Served(model, preprocessor, version)
 

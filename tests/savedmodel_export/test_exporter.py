@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 import keras_concatplexer as kcp
-from savedmodel_export import export
+from savedmodel_export import export, exporter
+from savedmodel_export.cpu import multiplies_bfloat16
 from savedmodel_export.verification import VerificationError
 
 NAMES = [f"class {i}" for i in range(10)]
@@ -88,31 +89,30 @@ def test_versions_count_up_and_old_ones_go(classifier, preprocessor, tmp_path):
     assert signature.structured_input_signature[1]["images"].dtype == tf.uint8
 
 
-def test_another_computation_of_the_same_model(classifier, preprocessor, tmp_path):
-    kernel, bias = classifier.variables
-    weights = [tf.Variable(kernel.value), tf.Variable(bias.value)]
+def test_nothing_is_published_when_the_answers_differ(
+    make_vit, preprocessor, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(exporter, "default_tolerance", lambda precision: -1.0)
+    with pytest.raises(VerificationError, match="difference of .* allowed -1e"):
+        export(make_vit(), preprocessor, NAMES, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
-    def predict(images):
-        flat = tf.reshape(images, (-1, 16 * 16 * 3))
-        return tf.matmul(flat, weights[0]) + weights[1]
 
-    arguments = (classifier, preprocessor, NAMES, tmp_path)
-    version = export(*arguments, predict=predict, variables=weights, precision="other")
+@pytest.mark.parametrize("fuse", [True, False])
+def test_the_card_tells_how_it_is_computed(make_vit, preprocessor, tmp_path, fuse):
+    precision = "bfloat16" if fuse and multiplies_bfloat16() else "float32"
+    version = export(
+        *(make_vit(), preprocessor, NAMES, tmp_path), fuse=fuse, precision=precision
+    )
     card = json.loads((version / "model_card.json").read_text())
-    assert card["precision"] == "other"
-    weights[1].assign_add(tf.ones(10))
-    with pytest.raises(VerificationError, match="difference of logits in serve_bytes"):
-        export(*arguments, predict=predict, variables=weights)
-    assert [path.name for path in tmp_path.iterdir()] == ["1"]
-    with pytest.raises(ValueError, match="`predict` and `variables`"):
-        export(*arguments, predict=predict)
+    assert (card["fused"], card["precision"]) == (fuse, precision)
 
 
 def test_a_model_of_mixed_precision(
     make_vit, preprocessor, tmp_path, global_dtype_policy, scramble
 ):
     global_dtype_policy("mixed_bfloat16")
-    version = export(scramble(make_vit()), preprocessor, NAMES, tmp_path)
+    version = export(*(scramble(make_vit()), preprocessor, NAMES, tmp_path), fuse=False)
     card = json.loads((version / "model_card.json").read_text())
     assert card["precision"] == "bfloat16"
     outputs = tf.saved_model.load(str(version)).signatures["serving_default"](

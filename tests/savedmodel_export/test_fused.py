@@ -124,6 +124,24 @@ def test_the_last_block_runs_on_what_is_read(make_vit, images):
     assert last(tokens, 17).shape == (2, 32)
 
 
+@pytest.mark.parametrize("name", ["vit", "group", "image", "four"])
+def test_only_the_last_block_is_cheaper_than_trained(name, make_vit):
+    model = MODELS[name](make_vit)
+    executed = kcp.flops.count_function(FusedClassifier(model), (16, 16, 3), 8)
+    trained = kcp.flops.count(model, 8)
+    # Tokens of an image, and of its sequence, in the last block; width 32.
+    own, sequence = {
+        "vit": (17, 17),
+        "group": (9, 18),
+        "image": (9, 9),
+        "four": (5, 20),
+    }[name]
+    whole = kcp.flops.block_macs(sequence, 32, 64) * own // sequence
+    # Keys and values of all; the rest for one token.
+    read = 2 * own * 32**2 + (2 * 32**2 + 2 * 32 * 64) + 2 * sequence * 32
+    assert executed.macs_per_image == trained.macs_per_image - whole + read
+
+
 def test_what_cannot_be_fused_is_named(make_vit):
     import keras
 

@@ -1,0 +1,68 @@
+"""Which computation is exported for a model: the fused graph or the plain one."""
+
+import dataclasses
+from collections.abc import Callable
+
+from absl import logging
+
+from keras_concatplexer.arguments import one_of
+from savedmodel_export.cpu import multiplies_bfloat16
+from savedmodel_export.fused import PRECISIONS, CannotFuse, FusedClassifier
+
+
+@dataclasses.dataclass(frozen=True)
+class Inference:
+    """A computation to export.
+
+    Attributes:
+        predict: function, preprocessed images -> logits.
+        variables: list of the `tf.Variable`s that it reads, each once.
+        precision: str, of its weights and tokens.
+        fused: bool.
+    """
+
+    predict: Callable
+    variables: list
+    precision: str
+    fused: bool
+
+
+def choose_inference(model, fuse=True, precision="float32"):
+    """Returns the `Inference` of a trained classifier.
+
+    A model that cannot be fused is taken as it is, with a warning that names the
+    layer. So is bfloat16 replaced by float32 on a processor without instructions
+    for it, where it would be slower.
+
+    Args:
+        model: Keras classifier, trained.
+        fuse: bool. Whether to build the fused graph (`fused.FusedClassifier`).
+        precision: `"float32"` or, with `fuse`, `"bfloat16"`.
+
+    Raises:
+        ValueError: for another precision, or bfloat16 without `fuse`.
+    """
+    one_of("precision", precision, PRECISIONS)
+    if precision == "bfloat16":
+        if not fuse:
+            raise ValueError(
+                "precision='bfloat16' is a form of the fused graph. Use it with "
+                "`fuse`, or train under a mixed_bfloat16 policy. Received: fuse=False"
+            )
+        if not multiplies_bfloat16():
+            logging.warning(
+                "This processor has no bfloat16 instructions: exporting float32."
+            )
+            precision = "float32"
+    if fuse:
+        try:
+            fused = FusedClassifier(model, precision)
+            return Inference(fused, list(fused.variables), precision, True)
+        except CannotFuse as error:
+            logging.warning("Exporting the plain graph, at full cost: %s", error)
+    return Inference(
+        lambda images: model(images, training=False),
+        [variable.value for variable in model.variables],
+        model.compute_dtype,
+        False,
+    )

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+import keras_concatplexer as kcp
+from savedmodel_export import cpu, inference
+from savedmodel_export.inference import choose_inference
+
+
+def set_features(monkeypatch, tmp_path, features):
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"model name\t: A processor\nflags\t\t: fpu {features}\n")
+    monkeypatch.setattr(cpu, "CPU_INFO", info)
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        inference.logging, "warning", lambda text, *args: seen.append(text % args)
+    )
+    return seen
+
+
+def test_bfloat16_where_the_processor_has_it(make_vit, monkeypatch, tmp_path, warnings):
+    set_features(monkeypatch, tmp_path, "avx512_bf16")
+    chosen = choose_inference(make_vit(), precision="bfloat16")
+    assert (chosen.fused, chosen.precision) == (True, "bfloat16")
+    assert warnings == []
+
+
+def test_float32_and_a_word_where_not(make_vit, monkeypatch, tmp_path, warnings):
+    set_features(monkeypatch, tmp_path, "avx512f")
+    chosen = choose_inference(make_vit(), precision="bfloat16")
+    assert (chosen.fused, chosen.precision) == (True, "float32")
+    assert "no bfloat16 instructions" in warnings[0]
+
+
+def test_what_cannot_be_fused_is_exported_as_it_is(make_vit, images, warnings):
+    model = kcp.ConcatPlexer(make_vit(), 2, reducer="select")
+    chosen = choose_inference(model)
+    assert (chosen.fused, chosen.precision) == (False, "float32")
+    assert "multiplexer/reduction" in warnings[0]
+    np.testing.assert_array_equal(chosen.predict(images(3)), model(images(3)))
+
+
+def test_without_fusion(make_vit, images):
+    vit = make_vit()
+    chosen = choose_inference(vit, fuse=False)
+    assert not chosen.fused and len(chosen.variables) == len(vit.variables)
+    np.testing.assert_array_equal(chosen.predict(images(3)), vit(images(3)))
+
+
+def test_errors(make_vit):
+    with pytest.raises(ValueError, match="`precision` must be one of"):
+        choose_inference(make_vit(), precision="float16")
+    with pytest.raises(ValueError, match="a form of the fused graph"):
+        choose_inference(make_vit(), fuse=False, precision="bfloat16")
+
+
+def test_cpu_info(monkeypatch, tmp_path):
+    set_features(monkeypatch, tmp_path, "avx2 amx_bf16")
+    assert cpu.cpu_info() == ("A processor", {"fpu", "avx2", "amx_bf16"})
+    assert cpu.multiplies_bfloat16()
+    monkeypatch.setattr(cpu, "CPU_INFO", tmp_path / "none")
+    assert cpu.cpu_info() == ("", set())
