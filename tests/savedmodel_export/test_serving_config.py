@@ -164,12 +164,15 @@ def test_monitoring_and_batching_parameters(add_version, tmp_path, make_served):
         assert sizes[-1] == batching.max_batch_size.value == 32
 
 
-def test_compose_file(add_version, tmp_path):
-    write_serving_files(add_version("classifier", 1))
-    services = yaml.safe_load((tmp_path / "docker-compose.yml").read_text())["services"]
-    assert services["serving"]["image"] == "tensorflow/serving:2.20.0"
-    assert services["serving"]["volumes"] == [".:/models:ro"]
-    assert "--model_config_file=/models/models.config" in services["serving"]["command"]
+@pytest.mark.parametrize("mixes_images", [False, True])
+def test_compose_file(add_version, tmp_path, mixes_images):
+    write_serving_files(add_version("classifier", 1, mixes_images))
+    text = (tmp_path / "docker-compose.yml").read_text()
+    serving = yaml.safe_load(text)["services"]["serving"]
+    assert serving["image"] == "tensorflow/serving:2.20.0"
+    assert serving["volumes"] == [".:/models:ro"]
+    assert "--model_config_file=/models/models.config" in serving["command"]
+    assert ("--enable_batching=true" in serving["command"]) == (not mixes_images)
 
 
 @pytest.mark.parametrize("mixes_images", [False, True])

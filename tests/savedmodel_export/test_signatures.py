@@ -110,6 +110,7 @@ def test_the_graph_is_made_of_standard_operations(make_served, kind):
     for operation in {node.op for node in nodes} - functions:
         assert operation in registered, operation
         assert "PyFunc" not in operation and not operation.startswith("Xla")
+        assert "Table" not in operation
     compiled = [f for f in library if f.attr["_XlaMustCompile"].b]
     compiled += [node for node in nodes if node.attr["_XlaMustCompile"].b]
     assert not compiled
