@@ -44,6 +44,7 @@ setup(
         "demo": ["scikit-learn", "rich"],
         "serving": ["requests", "rich"],
         "hub": ["keras-hub==0.32.0"],
+        "formats": ["onnx", "onnxruntime", "openvino", "tf2onnx"],
         "bench": ["matplotlib", "rich"],
         "test": [
             "jax",

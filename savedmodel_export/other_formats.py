@@ -73,7 +73,9 @@ def _load_onnx(path):
 def _load_openvino(path):
     import openvino
 
-    compiled = openvino.Core().compile_model(str(path), "CPU")
+    # Its own choice is bfloat16 where the processor has it.
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(str(path), "CPU", options)
     return lambda images: compiled([images])[0]
 
 
