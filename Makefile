@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_DIR ?= build/demo
+# Two processes, each with whole files: fixtures that train are shared in a file.
+PARALLEL ?= -n 2 --dist loadfile
 # TensorFlow reports a missing GPU as an error.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -21,11 +23,11 @@ demo: $(STAMP)
 	$(BIN)/python -m benchmarks.demo --workdir $(DEMO_DIR)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m 'not large' --cov --cov-report=term \
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not large' --cov --cov-report=term \
 		--cov-fail-under=90 --durations=10
 
 test-large: $(STAMP)
-	$(BIN)/python -m pytest --durations=20
+	$(BIN)/python -m pytest $(PARALLEL) --durations=20
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -45,7 +45,16 @@ setup(
         "demo": ["matplotlib", "scikit-learn", "rich"],
         "serving": ["requests", "rich"],
         "hub": ["keras-hub==0.32.0"],
+        "formats": ["onnx", "onnxruntime", "openvino", "tf2onnx"],
         "bench": ["matplotlib", "rich"],
-        "test": ["pillow", "pyyaml", "pytest", "pytest-cov", "ruff", "jax"],
+        "test": [
+            "jax",
+            "pillow",
+            "pytest",
+            "pytest-cov",
+            "pytest-xdist",
+            "pyyaml",
+            "ruff",
+        ],
     },
 )

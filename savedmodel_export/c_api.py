@@ -108,6 +108,12 @@ class LoadedModel:
             for tensor in [*values, *filter(None, results)]:
                 library.TF_DeleteTensor(tensor)
 
+    def close(self):
+        """Frees the session and the weights."""
+        self._call("TF_CloseSession", self._session)
+        self._call("TF_DeleteSession", self._session)
+        self._library.TF_DeleteGraph(self._graph)
+
     def _call(self, function, *arguments):
         library = self._library
         status = library.TF_NewStatus()
@@ -181,6 +187,9 @@ def _declare(library):
     buffer, long = ctypes.POINTER(_Buffer), ctypes.c_int64
     declarations = {
         "TF_NewGraph": (pointer,),
+        "TF_DeleteGraph": (None, pointer),
+        "TF_CloseSession": (None, pointer, pointer),
+        "TF_DeleteSession": (None, pointer, pointer),
         "TF_NewSessionOptions": (pointer,),
         "TF_DeleteSessionOptions": (None, pointer),
         "TF_NewBuffer": (buffer,),

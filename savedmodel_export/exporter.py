@@ -13,11 +13,9 @@ from savedmodel_export.model_card import mixes_images, write_model_card
 from savedmodel_export.publishing import prune, publish, unfinished_version, writing
 from savedmodel_export.serving_config import labelled_versions
 from savedmodel_export.signatures import INPUT_DTYPES, ServingModule, input_spec, save
-from savedmodel_export.verification import verify
+from savedmodel_export.verification import default_tolerance, verify
 from savedmodel_export.warmup import write_warmup
 
-# Largest difference of logits from the live model's, over the largest logit.
-TOLERANCES = {"float32": 1e-4, "bfloat16": 0.1}
 LABELS = "assets.extra/labels.txt"
 
 
@@ -109,8 +107,8 @@ def export(
                 **(details or {}),
             )
         tolerance = max(
-            TOLERANCES.get(dtype, TOLERANCES["bfloat16"])
-            for dtype in (inference.precision, model.compute_dtype)
+            default_tolerance(inference.precision),
+            default_tolerance(model.compute_dtype),
         )
         _check(folder, module, model, preprocessor, class_names, num_mux, tolerance)
         with writing(export_dir):

@@ -135,6 +135,10 @@ def _pair(model, dtype):
                 f"The token reduction {multiplexer.reduction.path} reads attention "
                 "scores."
             )
+        if multiplexer.return_sizes:
+            raise CannotFuse(
+                f"The blocks behind {multiplexer.path} have proportional attention."
+            )
         fused = FusedConcatMultiplexer(multiplexer, dtype)
     else:
         fused = KerasMultiplexer(multiplexer)

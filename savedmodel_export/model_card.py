@@ -1,4 +1,7 @@
-"""What a version holds and where it comes from, beside it as JSON."""
+"""What a version holds and where it comes from, beside it as JSON.
+
+Keras is imported where a card is written: a card is read without it.
+"""
 
 import hashlib
 import importlib.metadata
@@ -6,8 +9,6 @@ import json
 import pathlib
 
 import numpy as np
-
-import keras_concatplexer as kcp
 
 FILE_NAME = "model_card.json"
 PACKAGES = ("tensorflow", "keras", "keras-cv")
@@ -22,6 +23,8 @@ def write_model_card(folder, model, weights="variables/variables.data-*", **entr
         weights: str. Pattern of the files that hold the weights.
         **entries: what the model does not tell; JSON values.
     """
+    import keras_concatplexer as kcp
+
     card = {
         "model": _description(model),
         "parameters": int(sum(np.prod(v.shape) for v in model.variables)),
@@ -60,6 +63,8 @@ def _description(model):
 
 
 def _gmacs(model):
+    import keras_concatplexer as kcp
+
     try:
         return kcp.flops.formula(model).gmacs_per_image
     except ValueError:

@@ -19,7 +19,12 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from savedmodel_export.model_card import read_model_card
 from savedmodel_export.publishing import versions, writing
-from savedmodel_export.serving_templates import COMPOSE, MONITORING, SERVE
+from savedmodel_export.serving_templates import (
+    COMPOSE,
+    COMPOSE_BATCHING,
+    MONITORING,
+    SERVE,
+)
 
 MODELS_CONFIG = "models.config"
 CONTAINER_ROOT = "/models"
@@ -58,11 +63,13 @@ def write_serving_files(export_dir, stable=None):
             stable = before if before in numbers else numbers[-1]
         _set_model(config, export_dir.name, stable, numbers[-1])
         # Several clients' images in one group must be somebody's decision.
-        batching = "off" if _any_mixes_images(root, config) else "on"
+        joins = not _any_mixes_images(root, config)
+        script = SERVE.replace("@BATCHING@", "on" if joins else "off")
+        compose = COMPOSE.replace("@BATCHING_FLAGS@", COMPOSE_BATCHING if joins else "")
         _replace(root / MODELS_CONFIG, text_format.MessageToString(config))
         _replace(root / "monitoring.config", MONITORING)
-        _replace(root / "serve.sh", SERVE.replace("@BATCHING@", batching), 0o755)
-        _replace(root / "docker-compose.yml", COMPOSE)
+        _replace(root / "serve.sh", script, 0o755)
+        _replace(root / "docker-compose.yml", compose)
     return root
 
 

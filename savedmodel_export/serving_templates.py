@@ -23,6 +23,12 @@ services:
       - --model_config_file_poll_wait_seconds=30
       - --allow_version_labels_for_unavailable_models=true
       - --monitoring_config_file=/models/monitoring.config
+@BATCHING_FLAGS@"""
+
+# Only where no served model lets the images of a batch see each other.
+COMPOSE_BATCHING = """\
+      - --enable_batching=true
+      - --enable_per_model_batching_parameters=true
 """
 
 SERVE = """\

@@ -28,14 +28,14 @@ class Progress:
     Attributes:
         epochs: int, completed epochs.
         steps: int, updates of the optimizer.
-        best: float, the best validation accuracy so far.
+        best: float, the lowest validation loss so far.
         history: dict, name -> list of one value per completed epoch.
         seconds: float, time spent in training so far.
     """
 
     epochs: int = 0
     steps: int = 0
-    best: float = float("-inf")
+    best: float = float("inf")
     history: dict = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
 

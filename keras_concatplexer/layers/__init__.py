@@ -11,6 +11,7 @@ from keras_concatplexer.layers.image_multiplexer import ImageMultiplexer
 from keras_concatplexer.layers.index_prefix import IndexPrefix
 from keras_concatplexer.layers.mean_token_reduction import MeanTokenReduction
 from keras_concatplexer.layers.orthogonal_transform import OrthogonalTransform
+from keras_concatplexer.layers.proportional_block import ProportionalBlock
 from keras_concatplexer.layers.select_token_reduction import (
     ClassAttention,
     SelectTokenReduction,
@@ -34,6 +35,7 @@ __all__ = [
     "IndexPrefix",
     "MeanTokenReduction",
     "OrthogonalTransform",
+    "ProportionalBlock",
     "SelectTokenReduction",
     "SlotConditionedMLP",
     "SlotEmbedding",

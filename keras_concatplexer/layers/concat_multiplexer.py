@@ -45,6 +45,8 @@ class ConcatMultiplexer(keras.layers.Layer):
         reducer: `"conv"` (the paper's), `"mean"`, `"tome"` or `"select"`; all to
             the same number of tokens.
         num_prefix_tokens: int. Tokens in front of the patches that are kept.
+        return_sizes: bool. For the reducer `"tome"`: whether to return, as a second
+            tensor, the logarithm of how many patches each token stands for.
 
     Call arguments:
         inputs: `(batch_size, num_prefix_tokens + rows * columns,
@@ -52,7 +54,8 @@ class ConcatMultiplexer(keras.layers.Layer):
         scores: `(batch_size, rows * columns)`, for the reducer `"select"` only.
 
     Output shape: `(ceil(batch_size / num_mux), num_mux * (num_prefix_tokens +
-        num_reduced_tokens), hidden_dim)`, in the dtype of the input.
+        num_reduced_tokens), hidden_dim)`, in the dtype of the input; the sizes are
+        float32, without the last axis.
 
     Raises:
         ValueError: if an argument is not as above, the input has another number of
@@ -73,6 +76,7 @@ class ConcatMultiplexer(keras.layers.Layer):
         strides=None,
         reducer="conv",
         num_prefix_tokens=1,
+        return_sizes=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -102,6 +106,12 @@ class ConcatMultiplexer(keras.layers.Layer):
                 dtype=self.dtype_policy,
                 name="reduction",
             )
+        if return_sizes and not isinstance(self.reduction, ToMeTokenReduction):
+            raise ValueError(
+                "Only the reducer 'tome' merges tokens of different sizes. Received: "
+                f"return_sizes=True, reducer={reducer!r}, strides={self.strides}"
+            )
+        self.return_sizes = return_sizes
         self.slot_embedding = None
         if num_mux > 1:
             self.slot_embedding = SlotEmbedding(
@@ -145,25 +155,51 @@ class ConcatMultiplexer(keras.layers.Layer):
 
     def call(self, inputs, scores=None):
         tokens = inputs
+        prefix = tokens[:, : self.num_prefix_tokens]
+        patches = tokens[:, self.num_prefix_tokens :]
+        if self.return_sizes:
+            patches, sizes = self.reduction.merge(patches)
+            sizes = ops.concatenate(
+                [ops.ones_like(prefix[:, :, :1], dtype="float32"), sizes], axis=1
+            )
+            tokens = ops.concatenate([prefix, patches], axis=1)
+            return self._sequence(tokens), self._joined(ops.log(sizes))[..., 0]
         if self.reduction is not None:
-            prefix = tokens[:, : self.num_prefix_tokens]
-            patches = tokens[:, self.num_prefix_tokens :]
             given = () if scores is None else (scores,)
             tokens = ops.concatenate([prefix, self.reduction(patches, *given)], axis=1)
+        return self._sequence(tokens)
+
+    def _sequence(self, tokens):
+        if self.slot_embedding is None:
+            return tokens
+        return self._joined(tokens, self.slot_embedding)
+
+    def _joined(self, tokens, change=lambda groups: groups):
         if self.num_mux == 1:
             return tokens
-        groups = self.slot_embedding(grouping.group(tokens, self.num_mux))
+        groups = change(grouping.group(tokens, self.num_mux))
         # (G, N, 1 + T, D) -> (G, N * (1 + T), D)
         return ops.reshape(
-            groups, (-1, self.num_mux * self.tokens_per_image, inputs.shape[-1])
+            groups, (-1, self.num_mux * self.tokens_per_image, tokens.shape[-1])
         )
 
     def compute_output_shape(self, inputs_shape, scores_shape=None):
         batch_size, _, hidden_dim = inputs_shape
-        return (
+        shape = (
             grouping.num_groups(batch_size, self.num_mux),
             self.num_mux * self.tokens_per_image,
             hidden_dim,
+        )
+        return (shape, shape[:2]) if self.return_sizes else shape
+
+    def compute_output_spec(self, inputs, scores=None):
+        shape = self.compute_output_shape(inputs.shape)
+        if not self.return_sizes:
+            return keras.KerasTensor(shape, self.compute_dtype)
+        sequence, sizes = shape
+        return (
+            keras.KerasTensor(sequence, self.compute_dtype),
+            keras.KerasTensor(sizes, "float32"),
         )
 
     def get_config(self):
@@ -175,4 +211,5 @@ class ConcatMultiplexer(keras.layers.Layer):
             "strides": self.strides,
             "reducer": self.reducer,
             "num_prefix_tokens": self.num_prefix_tokens,
+            "return_sizes": self.return_sizes,
         }

@@ -7,6 +7,7 @@ from keras_concatplexer.layers import (
     ClassAttention,
     ConcatDemultiplexer,
     ConcatMultiplexer,
+    ProportionalBlock,
 )
 from keras_concatplexer.layers.token_reduction import default_strides
 from keras_concatplexer.models.multiplexed_vit import MultiplexedViT
@@ -41,6 +42,9 @@ class ConcatPlexer(MultiplexedViT):
             to each other, so that an answer depends on the neighbours in the
             batch. `"image"`: each image attends only to itself, at less cost; an
             answer depends on its image alone.
+        proportional_attention: bool. For the reducer `"tome"`: whether a merged
+            token counts in the backbone's attention as often as the patches in it
+            (`ProportionalBlock`).
 
     Input: float images `(batch_size, height, width, channels)`, any `batch_size`
         >= 1, preprocessed as the ViT expects.
@@ -66,6 +70,7 @@ class ConcatPlexer(MultiplexedViT):
         kernel_size=None,
         reducer="conv",
         attention_scope="group",
+        proportional_attention=False,
         name="concatplexer",
     ):
         positive_int("num_mux", num_mux)
@@ -81,6 +86,7 @@ class ConcatPlexer(MultiplexedViT):
                 default_strides(num_mux) if strides is None else strides,
                 reducer,
                 stages.num_prefix_tokens,
+                return_sizes=proportional_attention,
                 dtype=stages.dtype_policy,
                 name="multiplexer",
             )
@@ -104,6 +110,7 @@ class ConcatPlexer(MultiplexedViT):
         self.kernel_size = multiplexer.kernel_size
         self.reducer = reducer
         self.attention_scope = attention_scope
+        self.proportional_attention = proportional_attention
 
     def multiplex(self, multiplexer, tokens, block_inputs, stages):
         if not multiplexer.needs_scores:
@@ -118,6 +125,18 @@ class ConcatPlexer(MultiplexedViT):
         )
         return multiplexer(tokens, scores=class_attention(block_inputs[-1]))
 
+    def run_backbone(self, multiplexed, patchifier_depth, stages):
+        if not isinstance(multiplexed, (tuple, list)):
+            return super().run_backbone(multiplexed, patchifier_depth, stages)
+        tokens, log_sizes = multiplexed
+        blocks = zip(stages.blocks, stages.block_parts, strict=True)
+        for block, parts in list(blocks)[patchifier_depth:]:
+            proportional = ProportionalBlock(
+                parts, dtype=stages.dtype_policy, name=block.name
+            )
+            tokens = proportional(tokens, log_sizes=log_sizes)
+        return tokens
+
     def get_config(self):
         return {
             **super().get_config(),
@@ -126,4 +145,5 @@ class ConcatPlexer(MultiplexedViT):
             "kernel_size": self.kernel_size,
             "reducer": self.reducer,
             "attention_scope": self.attention_scope,
+            "proportional_attention": self.proportional_attention,
         }

@@ -52,9 +52,8 @@ class MultiplexedViT(keras.Model):
         for block in stages.blocks[:patchifier_depth]:
             block_inputs.append(tokens)
             tokens = block(tokens)
-        tokens = self.multiplex(multiplexer, tokens, block_inputs, stages)
-        for block in stages.blocks[patchifier_depth:]:
-            tokens = block(tokens)
+        multiplexed = self.multiplex(multiplexer, tokens, block_inputs, stages)
+        tokens = self.run_backbone(multiplexed, patchifier_depth, stages)
         tokens = demultiplexer(tokens, reference=images)
         super().__init__(images, stages.classify(tokens), **kwargs)
 
@@ -87,6 +86,18 @@ class MultiplexedViT(keras.Model):
                 stages.setdefault(layer.name, "head")
         return stages
 
+    def __call__(self, inputs, *args, **kwargs):
+        # Keras' own message would print every pixel.
+        shape = tuple(getattr(inputs, "shape", (None, *self.input_shape[1:])))
+        if shape[1:] != self.input_shape[1:]:
+            height, width, channels = self.input_shape[1:]
+            raise ValueError(
+                f"Expected images of shape (batch_size, {height}, {width}, {channels})"
+                ", as `preprocessing.ImagePreprocessor` makes them. Received: "
+                f"shape={shape}"
+            )
+        return super().__call__(inputs, *args, **kwargs)
+
     def multiplex(self, multiplexer, tokens, block_inputs, stages):
         """Calls the multiplexer; a model whose multiplexer needs more overrides it.
 
@@ -97,6 +108,13 @@ class MultiplexedViT(keras.Model):
             stages: `Stages` of the ViT.
         """
         return multiplexer(tokens)
+
+    def run_backbone(self, multiplexed, patchifier_depth, stages):
+        """Runs the blocks behind the multiplexer on what it returned."""
+        tokens = multiplexed
+        for block in stages.blocks[patchifier_depth:]:
+            tokens = block(tokens)
+        return tokens
 
     @property
     def stages(self):

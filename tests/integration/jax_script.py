@@ -52,6 +52,7 @@ LAYERS = {
         [(15, 6)],
     ),
     "OrthogonalTransform": (lambda: kcp.layers.OrthogonalTransform(2), [GROUPS]),
+    "ProportionalBlock": (lambda: proportional_block(), [TOKENS, (4,)]),
     "SelectTokenReduction": (
         lambda: kcp.layers.SelectTokenReduction((3, 5), (2, 2)),
         [(15, 6), (15,)],
@@ -87,6 +88,11 @@ def class_attention():
     norm.build((None, *TOKENS))
     attention.build((None, *TOKENS), (None, *TOKENS))
     return kcp.layers.ClassAttention(norm, attention, num_prefix_tokens=1)
+
+
+def proportional_block():
+    vit = kcp.vit.keras_hub_vit(kcp.vit.ViTSize(6, 1, 2, 8, 4), 3, (4, 4, 1))
+    return kcp.layers.ProportionalBlock(kcp.vit.read_stages(vit).block_parts[0])
 
 
 def make_model(name):

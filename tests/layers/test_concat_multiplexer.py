@@ -50,7 +50,23 @@ def test_reducers_keep_as_many_tokens(reducer, check_layer):
     check_layer(layer, (5, 13, 8), (3, 2 * 5, 8), **given)
 
 
+@pytest.mark.parametrize("num_mux", [1, 2])
+def test_sizes_stand_beside_their_tokens(num_mux):
+    layer = ConcatMultiplexer(
+        num_mux, (4, 4), strides=(2, 2), reducer="tome", return_sizes=True
+    )
+    tokens = np.random.default_rng(0).normal(size=(3, 17, 8)).astype("float32")
+    sequence, log_sizes = layer(tokens)
+    groups = -(-3 // num_mux)
+    assert sequence.shape == (groups, num_mux * 5, 8)
+    sizes = np.exp(log_sizes).reshape(groups, num_mux, 5)
+    np.testing.assert_allclose(sizes[..., 0], 1)
+    np.testing.assert_allclose(sizes[..., 1:].sum(-1), 16, rtol=1e-5)
+
+
 def test_errors():
+    with pytest.raises(ValueError, match="Only the reducer 'tome' merges"):
+        ConcatMultiplexer(2, (4, 4), return_sizes=True)
     with pytest.raises(ValueError, match="`scores` must be given where the reducer"):
         ConcatMultiplexer(2, (4, 4), reducer="select")(np.zeros((2, 17, 8)))
     with pytest.raises(ValueError, match="`kernel_size` goes with reducer='conv'"):

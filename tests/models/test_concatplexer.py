@@ -121,10 +121,19 @@ def test_fit_evaluate_predict(make_vit, images):
     )
 
 
-@pytest.mark.parametrize("reducer", ["mean", "tome", "select"])
-def test_reducers_train_and_round_trip(make_vit, images, scramble, tmp_path, reducer):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"reducer": "mean"},
+        {"reducer": "tome"},
+        {"reducer": "tome", "proportional_attention": True},
+        {"reducer": "select"},
+    ],
+)
+def test_reducers_train_and_round_trip(make_vit, images, scramble, tmp_path, options):
     vit = make_vit()
-    model = kcp.ConcatPlexer(vit, num_mux=4, reducer=reducer)
+    model = kcp.ConcatPlexer(vit, num_mux=4, **options)
+    assert kcp.flops.count(model) == kcp.flops.formula(model)
     assert model.get_layer("demultiplexer").output.shape == (None, 5, 32)
     # The ViT's weights and the slot embedding, and nothing twice.
     assert len(model.weights) == len(vit.weights) + 1
@@ -197,6 +206,7 @@ def test_defaults(make_vit):
         ({"strides": (5, 1)}, "`strides` must not be larger than the grid"),
         ({"reducer": "pool"}, "`reducer` must be one of"),
         ({"reducer": "select", "patchifier_depth": 0}, "must be at least 1"),
+        ({"proportional_attention": True}, "Only the reducer 'tome' merges"),
     ],
 )
 def test_errors(make_vit, kwargs, message):
@@ -210,15 +220,11 @@ def test_a_multiplexed_model_is_not_wrapped_again(make_vit):
         kcp.ConcatPlexer(model, num_mux=2, patchifier_depth=1)
 
 
-@pytest.mark.parametrize(
-    "shape, message",
-    [
-        ((16, 16, 1), r"axis -1 of input shape to have value 3.*\(2, 16, 16, 1\)"),
-        ((8, 8, 3), r"expected shape=\(None, 16, 16, 3\), found shape=\(2, 8, 8, 3\)"),
-        ((16, 16), r"expected shape=\(None, 16, 16, 3\), found shape=\(2, 16, 16\)"),
-    ],
-)
-def test_images_of_another_shape_are_refused(make_vit, shape, message):
+@pytest.mark.parametrize("shape", [(16, 16, 1), (8, 8, 3), (16, 16)])
+def test_images_of_another_shape_are_refused(make_vit, shape):
     model = kcp.ConcatPlexer(make_vit(), num_mux=2)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError) as error:
         model(np.zeros((2, *shape), "float32"))
+    message = str(error.value)
+    assert message.startswith("Expected images of shape (batch_size, 16, 16, 3)")
+    assert message.endswith(f"Received: shape={(2, *shape)}")

@@ -44,7 +44,10 @@ class Served:
 
 @pytest.fixture(scope="session")
 def make_served(tmp_path_factory):
-    """Function: "vit", "group" or "image" -> `Served`, with scrambled weights."""
+    """Function: "vit", "group", "image" or "plain" -> `Served`.
+
+    The weights are scrambled; "plain" is "group" without the fused inference graph.
+    """
     import keras_concatplexer as kcp
     from savedmodel_export import export
 
@@ -57,13 +60,18 @@ def make_served(tmp_path_factory):
         keras.utils.set_random_seed(0)
         model = kcp.vit.keras_cv_vit(size, image_shape=(16, 16, 3), num_classes=10)
         if kind != "vit":
-            model = kcp.ConcatPlexer(model, 2, attention_scope=kind)
+            scope = "image" if kind == "image" else "group"
+            model = kcp.ConcatPlexer(model, 2, attention_scope=scope)
         rng = np.random.default_rng(2)
         for weight in model.trainable_variables:
             weight.assign(np.asarray(weight) + rng.normal(size=weight.shape, scale=0.2))
         preprocessor = kcp.preprocessing.ImagePreprocessor((16, 16, 3))
         folder = tmp_path_factory.mktemp("served") / kind
-        version = export(*(model, preprocessor, CLASS_NAMES, folder), max_pixels=2**20)
+        version = export(
+            *(model, preprocessor, CLASS_NAMES, folder),
+            max_pixels=2**20,
+            fuse=kind != "plain",
+        )
         return Served(model, preprocessor, version)
 
     return make

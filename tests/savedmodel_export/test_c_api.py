@@ -56,7 +56,7 @@ def objects(contents):
 def test_every_signature_answers_as_the_live_model(
     make_served, pixels, encoded, run, example
 ):
-    served = {kind: make_served(kind) for kind in ("vit", "group", "image")}
+    served = {kind: make_served(kind) for kind in ("vit", "group", "image", "plain")}
     floats = pixels[:6].astype("float32")
     requests, expected = [], []
     for kind, one in served.items():
@@ -119,3 +119,26 @@ def test_what_verification_finds(make_served, pixels):
         *("classify", "serve_bytes", "serve_groups", "serving_default"),
     ]
     assert list(model.signatures["classify"].outputs) == ["classes", "scores"]
+    model.close()
+
+
+def test_what_comparison_allows(make_served, pixels, encoded, example):
+    served = make_served("vit")
+    images = pixels[:3].astype("float32")
+    inputs = {
+        "serving_default": images,
+        "serve_groups": images[:, None],
+        "serve_bytes": objects(encoded[:3]),
+        "classify": objects([example(image) for image in encoded[:3]]),
+    }
+    answers = {"class_names": np.array(served.class_names)}
+    for name, value in inputs.items():
+        answers[f"inputs_{name}"] = value
+        answers[f"logits_{name}"] = served.live(images)
+    assert compare(served.version, answers, 1e-4) is None
+    # A wrong name is an error under any tolerance.
+    answers["class_names"] = np.array(served.class_names[::-1])
+    assert "classes in classify inf" in compare(served.version, answers, 0.1)
+    answers["class_names"] = np.array(served.class_names)
+    answers["logits_serve_groups"] = served.live(images) + 0.01
+    assert "logits in serve_groups" in compare(served.version, answers, 1e-4)

@@ -2,6 +2,8 @@ import hashlib
 import json
 import pathlib
 import resource
+import subprocess
+import sys
 
 import keras
 import pytest
@@ -90,7 +92,7 @@ def test_versions_count_up_and_old_ones_go(classifier, preprocessor, tmp_path):
 def test_nothing_is_published_when_the_answers_differ(
     make_vit, preprocessor, tmp_path, monkeypatch
 ):
-    monkeypatch.setitem(exporter.TOLERANCES, "float32", -1.0)
+    monkeypatch.setattr(exporter, "default_tolerance", lambda precision: -1.0)
     with pytest.raises(VerificationError, match="difference of .* allowed -1e"):
         export(make_vit(), preprocessor, NAMES, tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -104,6 +106,19 @@ def test_the_card_tells_how_it_is_computed(make_vit, preprocessor, tmp_path, fus
     )
     card = json.loads((version / "model_card.json").read_text())
     assert (card["fused"], card["precision"]) == (fuse, precision)
+
+
+def test_a_model_of_mixed_precision(
+    make_vit, preprocessor, tmp_path, global_dtype_policy, scramble
+):
+    global_dtype_policy("mixed_bfloat16")
+    version = export(*(scramble(make_vit()), preprocessor, NAMES, tmp_path), fuse=False)
+    card = json.loads((version / "model_card.json").read_text())
+    assert card["precision"] == "bfloat16"
+    outputs = tf.saved_model.load(str(version)).signatures["serving_default"](
+        tf.zeros((1, 16, 16, 3))
+    )
+    assert outputs["logits"].dtype == tf.float32
 
 
 def test_errors(classifier, preprocessor, tmp_path):
@@ -133,3 +148,34 @@ def test_a_full_target_is_one_clear_error(classifier, preprocessor, tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
+
+
+VIT_B16 = """
+import json, resource, sys, time
+import keras_concatplexer as kcp
+from savedmodel_export import export
+
+vit = kcp.vit.keras_cv_vit("vit_b16", image_shape=(224, 224, 3), num_classes=1000)
+preprocessor = kcp.preprocessing.ImagePreprocessor((224, 224, 3))
+started = time.monotonic()
+version = export(vit, preprocessor, [str(i) for i in range(1000)], sys.argv[1])
+seconds = time.monotonic() - started
+# KiB of this process and of the one that verifies.
+memory = sum(
+    resource.getrusage(who).ru_maxrss
+    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+)
+print(json.dumps({"seconds": seconds, "gib": memory / 2**20}))
+"""
+
+
+@pytest.mark.large
+def test_time_and_memory_of_vit_b16(tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-c", VIT_B16, str(tmp_path)],
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    used = json.loads(result.stdout.splitlines()[-1])
+    assert used["seconds"] < 60
+    assert used["gib"] < 4

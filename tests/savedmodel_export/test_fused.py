@@ -147,6 +147,9 @@ def test_what_cannot_be_fused_is_named(make_vit):
 
     with pytest.raises(CannotFuse, match="multiplexer/reduction reads attention"):
         FusedClassifier(kcp.ConcatPlexer(make_vit(), 2, reducer="select"))
+    proportional = concat(reducer="tome", proportional_attention=True)(make_vit)
+    with pytest.raises(CannotFuse, match="multiplexer have proportional attention"):
+        FusedClassifier(proportional)
     other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="mlp")
     with pytest.raises(CannotFuse, match="mlp is not a ViT of known layers"):
         FusedClassifier(other)

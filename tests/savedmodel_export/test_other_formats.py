@@ -56,7 +56,7 @@ def classifier():
 def test_nothing_is_published_when_the_answers_differ(
     make_served, classifier, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(other_formats, "TOLERANCE", -1.0)
+    monkeypatch.setattr(other_formats, "default_tolerance", lambda precision: -1.0)
     with pytest.raises(VerificationError, match="model.tflite does not answer"):
         export_other(
             *(classifier, make_served("vit").preprocessor, ["a"] * 10, tmp_path),

@@ -3,6 +3,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -112,6 +113,30 @@ def test_stable_stays_and_canary_moves(add_version, tmp_path):
     assert list(entry.model_version_policy.specific.versions) == [10]
 
 
+def test_the_command_promotes(add_version, tmp_path):
+    add_version("classifier", 1)
+    folder = add_version("classifier", 2)
+    program = "savedmodel_export.serving_config"
+
+    def command(*arguments):
+        return subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", program, folder, *arguments],
+            capture_output=True,
+            text=True,
+        )
+
+    result = command("--stable=1")
+    assert result.returncode == 0
+    # It starts at once.
+    assert "tensorflow.python" not in result.stderr
+    assert "keras.src" not in result.stderr
+    entry = read_config(tmp_path)["classifier"]
+    assert entry.version_labels == {"stable": 1, "canary": 2}
+    result = command("--stable=3")
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+
+
 def test_several_models_share_the_files(add_version, tmp_path):
     write_serving_files(add_version("a", 3))
     write_serving_files(add_version("b", 1, mixes_images=True))
@@ -139,12 +164,15 @@ def test_monitoring_and_batching_parameters(add_version, tmp_path, make_served):
         assert sizes[-1] == batching.max_batch_size.value == 32
 
 
-def test_compose_file(add_version, tmp_path):
-    write_serving_files(add_version("classifier", 1))
-    services = yaml.safe_load((tmp_path / "docker-compose.yml").read_text())["services"]
-    assert services["serving"]["image"] == "tensorflow/serving:2.20.0"
-    assert services["serving"]["volumes"] == [".:/models:ro"]
-    assert "--model_config_file=/models/models.config" in services["serving"]["command"]
+@pytest.mark.parametrize("mixes_images", [False, True])
+def test_compose_file(add_version, tmp_path, mixes_images):
+    write_serving_files(add_version("classifier", 1, mixes_images))
+    text = (tmp_path / "docker-compose.yml").read_text()
+    serving = yaml.safe_load(text)["services"]["serving"]
+    assert serving["image"] == "tensorflow/serving:2.20.0"
+    assert serving["volumes"] == [".:/models:ro"]
+    assert "--model_config_file=/models/models.config" in serving["command"]
+    assert ("--enable_batching=true" in serving["command"]) == (not mixes_images)
 
 
 @pytest.mark.parametrize("mixes_images", [False, True])

@@ -5,7 +5,7 @@ import tensorflow as tf
 import keras_concatplexer as kcp
 from savedmodel_export.signatures import CLASSIFY_METHOD, ServingModule
 
-KINDS = ("vit", "group", "image")
+KINDS = ("vit", "group", "image", "plain")
 
 
 def check(outputs, logits, class_names):
@@ -110,13 +110,18 @@ def test_the_graph_is_made_of_standard_operations(make_served, kind):
     for operation in {node.op for node in nodes} - functions:
         assert operation in registered, operation
         assert "PyFunc" not in operation and not operation.startswith("Xla")
+        assert "Table" not in operation
     compiled = [f for f in library if f.attr["_XlaMustCompile"].b]
     compiled += [node for node in nodes if node.attr["_XlaMustCompile"].b]
     assert not compiled
     methods = {k: v.method_name for k, v in meta_graph.signature_def.items()}
     assert methods["classify"] == CLASSIFY_METHOD
     assert methods["serving_default"] == "tensorflow/serving/predict"
-    # One word per stage stays readable in the names of the operations.
-    names = " ".join(node.name for node in nodes)
-    if kind != "vit":
-        assert "multiplexer" in names
+    # The stages stay readable in the names of the operations.
+    names = {part for node in nodes for part in node.name.split("/")}
+    if kind == "plain":
+        assert any("demultiplexer" in name for name in names)
+    elif kind == "vit":
+        assert {"backbone", "head"} <= names
+    else:
+        assert {"patchifier", "multiplexer", "backbone", "demultiplexer"} <= names

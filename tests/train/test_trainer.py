@@ -174,6 +174,8 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
 
     workdir, whole = tiny_run
     assert results["epochs"] == 3 and results["steps"] == 9
+    best = min(results["history"]["val_loss"])
+    assert run.progress.best == best
     assert_same_history(results["history"], whole["history"], rel=1e-4)
     for ours, theirs in zip(weights(tmp_path), weights(workdir), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)

@@ -1,0 +1,65 @@
+"""A transformer block on tokens that stand for several patches."""
+
+import keras
+from keras import ops
+
+
+class ProportionalBlock(keras.layers.Layer):
+    """A trained block with proportional attention.
+
+    A merged token counts as often as the patches in it: the logarithm of its size
+    is added to its scores (Token Merging, Bolya et al., arXiv 2210.09461, section
+    3). The layers of the block are used, not copied. It has no config of its own:
+    the model that makes it rebuilds it.
+
+    Args:
+        parts: `vit.parts.BlockParts` of a built block without attention dropout.
+
+    Call arguments:
+        inputs: `(num_sequences, num_tokens, hidden_dim)`, float.
+        log_sizes: `(num_sequences, num_tokens)`, float32.
+
+    Output shape: that of `inputs`.
+
+    Raises:
+        ValueError: if the attention has a dropout rate.
+    """
+
+    def __init__(self, parts, **kwargs):
+        super().__init__(**kwargs)
+        if rate := parts.attention.get_config()["dropout"]:
+            raise ValueError(
+                "Proportional attention has no dropout on its weights. Build the ViT "
+                f"with attention_dropout=0. Received: attention_dropout={rate}"
+            )
+        self.norm1, self.attention = parts.norm1, parts.attention
+        self.norm2 = parts.norm2
+        self.mlp_in, self.mlp_out = parts.mlp_in, parts.mlp_out
+        self.activation = parts.activation
+
+    def build(self, inputs_shape, log_sizes_shape):
+        self.built = True
+
+    def call(self, inputs, log_sizes):
+        tokens = inputs + self._attend(self.norm1(inputs), log_sizes)
+        hidden = self.norm2(tokens)
+        # The layer itself may have the activation inside, or not.
+        hidden = ops.matmul(hidden, self.mlp_in.kernel)
+        if self.mlp_in.bias is not None:
+            hidden = hidden + self.mlp_in.bias
+        return tokens + self.mlp_out(self.activation(hidden))
+
+    def _attend(self, tokens, log_sizes):
+        # (S, L, D) -> (S, L, heads, D / heads)
+        query = self.attention.query_dense(tokens)
+        key = self.attention.key_dense(tokens)
+        value = self.attention.value_dense(tokens)
+        scores = ops.einsum("bqhd,bkhd->bhqk", query, key) / key.shape[-1] ** 0.5
+        scores = ops.cast(scores, "float32") + log_sizes[:, None, None]
+        weights = ops.cast(ops.softmax(scores), value.dtype)
+        return self.attention.output_dense(
+            ops.einsum("bhqk,bkhd->bqhd", weights, value)
+        )
+
+    def compute_output_shape(self, inputs_shape, log_sizes_shape):
+        return tuple(inputs_shape)
