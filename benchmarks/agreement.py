@@ -59,6 +59,8 @@ def main(argv):
     """Prints the comparison as JSON, a line per precision."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)
     values = flags.FLAGS
     description = bundle.read_description(values.workdir)
     keras.config.set_dtype_policy(description.dtype_policy)
@@ -73,5 +75,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    flags.FLAGS.set_default("verbosity", logging.WARNING)
     app.run(main)

@@ -34,6 +34,8 @@ def main(argv):
     """Runs the demo."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)
     started = time.perf_counter()
     workdir = pathlib.Path(flags.FLAGS.workdir)
     shutil.rmtree(workdir, ignore_errors=True)
@@ -148,5 +150,4 @@ def _print_table(results, exported):
 
 
 if __name__ == "__main__":
-    flags.FLAGS.set_default("verbosity", logging.WARNING)
     app.run(main)

@@ -84,6 +84,8 @@ def main(argv):
     """Trains the rows that are missing and prints all as a Markdown table."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)
     path = pathlib.Path(flags.FLAGS.out)
     path.parent.mkdir(parents=True, exist_ok=True)
     recipe = Recipe(epochs=flags.FLAGS.epochs, seed=flags.FLAGS.seed)
@@ -109,5 +111,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    flags.FLAGS.set_default("verbosity", logging.WARNING)
     app.run(main)

@@ -162,6 +162,8 @@ def main(argv):
     """Exports, measures and prints the table."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)
     values = flags.FLAGS
     if not values.allow_load:
         machine.check_idle()
@@ -185,5 +187,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    flags.FLAGS.set_default("verbosity", logging.WARNING)
     app.run(main)

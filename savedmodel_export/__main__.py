@@ -45,6 +45,8 @@ def main(argv):
     """Exports the model of a training run and prints the version folder."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)
     values = flags.FLAGS
     try:
         description = bundle.read_description(values.workdir)
@@ -94,5 +96,4 @@ def training_details(workdir, checkpoint):
 
 
 if __name__ == "__main__":
-    flags.FLAGS.set_default("verbosity", logging.WARNING)
     app.run(main)
