@@ -1,5 +1,8 @@
 """Small models and data that many tests share."""
 
+import contextlib
+import fcntl
+import json
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -110,14 +113,34 @@ def check_layer():
 
 
 @pytest.fixture(scope="session")
-def digits_dir(tmp_path_factory):
+def shared(tmp_path_factory):
+    """Context manager: name -> a folder that the processes of a session share.
+
+    One process has it at a time, so that the first one fills it.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    @contextlib.contextmanager
+    def share(name):
+        folder = root / f"shared_{name}"
+        with open(f"{folder}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+
+    return share
+
+
+@pytest.fixture(scope="session")
+def digits_dir(shared):
     """A folder where the digits are prepared once."""
     import tensorflow_datasets as tfds
 
     import train.digits  # noqa: F401
 
-    folder = tmp_path_factory.mktemp("tfds")
-    tfds.builder("digits", data_dir=folder).download_and_prepare()
+    with shared("tfds") as folder:
+        tfds.builder("digits", data_dir=folder).download_and_prepare()
     return folder
 
 
@@ -147,31 +170,37 @@ def tiny_config(digits_dir):
 
 
 @pytest.fixture(scope="session")
-def trained_vit(digits_dir, tmp_path_factory):
-    """The workdir of a ViT trained on digits for a few epochs, and its results."""
+def train_once(digits_dir, shared):
+    """Function: name, settings -> workdir and results of a run on the digits."""
     from train.config import Config
     from train.trainer import Run
 
-    workdir = tmp_path_factory.mktemp("runs") / "vit"
-    config = Config(model="vit", data_dir=str(digits_dir), epochs=8, batch_size=32)
-    return workdir, Run(config, workdir).fit()
+    def train(name, **settings):
+        with shared(name) as workdir:
+            results = workdir / "results.json"
+            if results.exists():
+                return workdir, json.loads(results.read_text())
+            config = Config(data_dir=str(digits_dir), **settings)
+            return workdir, Run(config, workdir).fit()
+
+    return train
 
 
 @pytest.fixture(scope="session")
-def trained_concatplexer(trained_vit, digits_dir):
-    """The workdir of that ViT wrapped and trained on, and its results."""
-    from train.config import Config
-    from train.trainer import Run
+def trained_vit(train_once):
+    """The workdir of a ViT trained on digits for a few epochs, and its results."""
+    return train_once("vit", model="vit", epochs=8, batch_size=32)
 
-    vit_workdir, _ = trained_vit
-    workdir = vit_workdir.parent / "concatplexer"
-    config = Config(
-        init_from=str(vit_workdir),
-        data_dir=str(digits_dir),
+
+@pytest.fixture(scope="session")
+def trained_concatplexer(trained_vit, train_once):
+    """The workdir of that ViT wrapped and trained on, and its results."""
+    return train_once(
+        "concatplexer",
+        init_from=str(trained_vit[0]),
         epochs=2,
         warmup_epochs=0,
         learning_rate=1e-4,
         # A last test batch that a group of two does not divide.
         test_split="test[:355]",
     )
-    return workdir, Run(config, workdir).fit()
