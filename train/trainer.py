@@ -212,6 +212,8 @@ class Run:
                 initial_epoch=self.progress.epochs,
                 steps_per_epoch=self.steps_per_epoch,
                 callbacks=[stop_on_sigterm, *self._callbacks()],
+                # The data set has its own order.
+                shuffle=False,
                 verbose="auto" if self.is_chief else 0,
             )
 
