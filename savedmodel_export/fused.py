@@ -53,7 +53,6 @@ class FusedClassifier(tf.Module):
         super().__init__(name="fused_classifier")
         dtype = tf.as_dtype(precision)
         stages = _read(model)
-        self._dtype = dtype
         self._num_tokens = stages.num_prefix_tokens + math.prod(stages.grid_shape)
         self._depth = len(stages.blocks)
         self.multiplexer = self.demultiplexer = None
