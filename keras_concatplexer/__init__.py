@@ -3,6 +3,7 @@
 from keras_concatplexer import bundle, flops, layers, metrics, preprocessing, vit
 from keras_concatplexer.models import (
     ConcatPlexer,
+    ElasticConcatPlexer,
     ImageMultiplexerViT,
     RetrievalWarmup,
     from_preset,
@@ -12,6 +13,7 @@ from keras_concatplexer.version import __version__
 
 __all__ = [
     "ConcatPlexer",
+    "ElasticConcatPlexer",
     "ImageMultiplexerViT",
     "RetrievalWarmup",
     "__version__",

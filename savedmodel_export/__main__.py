@@ -35,6 +35,11 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
     "max_batch_size", 32, "Largest batch the server may form.", lower_bound=1
 )
+flags.DEFINE_integer(
+    "default_num_mux",
+    None,
+    "Images per sequence where a request names none, of an elastic model; its first.",
+)
 flags.DEFINE_integer("keep", None, "Versions to keep; all by default.", lower_bound=1)
 flags.DEFINE_bool(
     "serving_files", True, "Write models.config, serve.sh ... beside the export_dir."
@@ -68,6 +73,7 @@ def main(argv):
                 input_dtype=values.input_dtype,
                 max_pixels=values.max_pixels,
                 max_batch_size=values.max_batch_size,
+                default_num_mux=values.default_num_mux,
                 **common,
             )
             if values.serving_files:

@@ -1,14 +1,16 @@
 """From a trained classifier to a version folder: build, check, publish."""
 
 import contextlib
+import math
 
 import numpy as np
 import tensorflow as tf
 
 from keras_concatplexer.arguments import one_of, positive_int
+from keras_concatplexer.models import models_by_num_mux
 from savedmodel_export.batching import allowed_batch_sizes, write_batching_params
 from savedmodel_export.decoding import DEFAULT_MAX_PIXELS
-from savedmodel_export.inference import choose_inference
+from savedmodel_export.inference import infer_at_each, variables_of
 from savedmodel_export.model_card import mixes_images, write_model_card
 from savedmodel_export.publishing import prune, publish, unfinished_version, writing
 from savedmodel_export.serving_config import labelled_versions
@@ -30,6 +32,7 @@ def export(
     input_dtype="float32",
     max_pixels=DEFAULT_MAX_PIXELS,
     max_batch_size=32,
+    default_num_mux=None,
     keep=None,
     details=None,
 ):
@@ -53,6 +56,9 @@ def export(
         input_dtype: `"float32"` or `"uint8"`, of the images.
         max_pixels: int. Encoded images of more pixels are refused.
         max_batch_size: int. Largest batch that the server may form.
+        default_num_mux: int or `None`. The N of an elastic model that answers where
+            none is asked for; its first by default. The others answer by the
+            signatures `predict_n<N>` and `serve_bytes_n<N>`.
         keep: int or `None`. Versions to keep, this one included; `None` keeps all.
             Those that `models.config` gives a label stay in any case.
         details: dict of JSON values, added to the model card: configuration of the
@@ -75,15 +81,20 @@ def export(
     positive_int("max_pixels", max_pixels)
     if keep is not None:
         positive_int("keep", keep)
-    inference = choose_inference(model, fuse, precision)
-    num_mux = images_per_group(model)
+    models = models_by_num_mux(model)
+    num_mux = next(iter(models)) if default_num_mux is None else default_num_mux
+    one_of("default_num_mux", num_mux, tuple(models))
+    inferences = infer_at_each(models, fuse, precision)
+    inference = inferences[num_mux]
     batch_sizes = allowed_batch_sizes(
-        max_batch_size, num_mux if mixes_images(model) else 1
+        max_batch_size, math.lcm(*models) if mixes_images(model) else 1
     )
     with unfinished_version(export_dir) as folder:
         module = ServingModule(
-            *(inference.predict, inference.variables, preprocessor, class_names),
-            **{"num_mux": num_mux, "input_dtype": input_dtype},
+            {n: each.predict for n, each in inferences.items()},
+            variables_of(inferences),
+            *(preprocessor, class_names, num_mux),
+            input_dtype=input_dtype,
             max_pixels=max_pixels,
         )
         with writing(export_dir, errors=(OSError, tf.errors.OpError)):
@@ -110,7 +121,7 @@ def export(
             default_tolerance(inference.precision),
             default_tolerance(model.compute_dtype),
         )
-        _check(folder, module, model, preprocessor, class_names, num_mux, tolerance)
+        _check(folder, module, models, preprocessor, class_names, tolerance)
         with writing(export_dir):
             version = publish(folder)
     if keep is not None:
@@ -119,22 +130,17 @@ def export(
     return version
 
 
-def images_per_group(model):
-    """Returns int, N of a multiplexed model (an elastic one's first), else 1."""
-    num_mux = getattr(model, "num_mux", 1)
-    return num_mux if isinstance(num_mux, int) else num_mux[0]
-
-
-def _check(folder, module, model, preprocessor, class_names, num_mux, tolerance):
+def _check(folder, module, models, preprocessor, class_names, tolerance):
     rng = np.random.default_rng(0)
-    shape = (3 * num_mux, *preprocessor.image_shape)
-    images = rng.integers(0, 256, shape, "uint8")
     inputs, logits = {}, {}
     for name, function in module.signatures.items():
+        num_mux = module.num_mux_of[name]
+        shape = (3 * num_mux, *preprocessor.image_shape)
+        images = rng.integers(0, 256, shape, "uint8")
         # `serve_groups` takes full groups only; the others' last one is not full.
         given = images if name == "serve_groups" or num_mux == 1 else images[:-1]
         inputs[name] = _request(name, given, num_mux, function)
-        answers = model(preprocessor(given), training=False)
+        answers = models[num_mux](preprocessor(given), training=False)
         logits[name] = np.asarray(tf.cast(answers, tf.float32))
     verify(folder, inputs, logits, class_names, tolerance)
 

@@ -38,6 +38,9 @@ class FusedClassifier(tf.Module):
         model: trained ViT of `keras_concatplexer.vit`, or a multiplexed one.
         precision: `"float32"` or `"bfloat16"`, of weights and tokens; the head
             is computed in float32.
+        like: `FusedClassifier` or `None`. One of the same precision, of a model with
+            the same ViT and depth, whose embedding, blocks and head this one then
+            shares: the several N of an elastic model hold them once.
 
     Call arguments:
         images: `(batch_size, height, width, channels)`, preprocessed.
@@ -49,7 +52,7 @@ class FusedClassifier(tf.Module):
         CannotFuse: for a model or layer that has no fused form.
     """
 
-    def __init__(self, model, precision="float32"):
+    def __init__(self, model, precision="float32", like=None):
         super().__init__(name="fused_classifier")
         dtype = tf.as_dtype(precision)
         stages = _read(model)
@@ -63,6 +66,16 @@ class FusedClassifier(tf.Module):
             reads_first_tokens = self.demultiplexer is None and self._depth < len(
                 stages.blocks
             )
+        self._ends_in_first_tokens = reads_first_tokens
+        norm = model.norm if isinstance(model, MultiplexedViT) else stages.norm
+        self.norm = FusedNorm(norm)
+        if like is not None:
+            self.embedding, self.blocks, self.head = (
+                like.embedding,
+                like.blocks,
+                like.head,
+            )
+            return
         *others, last = stages.block_parts
         self.embedding = FusedEmbedding(stages, dtype)
         self.blocks = [
@@ -71,8 +84,6 @@ class FusedClassifier(tf.Module):
         ]
         queries = "first" if reads_first_tokens else "all"
         self.blocks.append(FusedBlock(last, dtype, f"block_{len(others)}", queries))
-        self._ends_in_first_tokens = reads_first_tokens
-        self.norm = FusedNorm(stages.norm)
         self.head = FusedDense(stages.head.kernel, stages.head.bias, tf.float32, "head")
 
     def __call__(self, images):

@@ -27,7 +27,7 @@ class Inference:
     fused: bool
 
 
-def choose_inference(model, fuse=True, precision="float32"):
+def choose_inference(model, fuse=True, precision="float32", like=None):
     """Returns the `Inference` of a trained classifier.
 
     A model that cannot be fused is taken as it is, with a warning that names the
@@ -38,6 +38,8 @@ def choose_inference(model, fuse=True, precision="float32"):
         model: Keras classifier, trained.
         fuse: bool. Whether to build the fused graph (`fused.FusedClassifier`).
         precision: `"float32"` or, with `fuse`, `"bfloat16"`.
+        like: `Inference` or `None`. That of the same elastic model at another N,
+            whose variables a fused graph then shares.
 
     Raises:
         ValueError: for another precision, or bfloat16 without `fuse`.
@@ -56,7 +58,9 @@ def choose_inference(model, fuse=True, precision="float32"):
             precision = "float32"
     if fuse:
         try:
-            fused = FusedClassifier(model, precision)
+            fused = FusedClassifier(
+                model, precision, like.predict if like is not None else None
+            )
             return Inference(fused, list(fused.variables), precision, True)
         except CannotFuse as error:
             logging.warning("Exporting the plain graph, at full cost: %s", error)
@@ -65,4 +69,35 @@ def choose_inference(model, fuse=True, precision="float32"):
         [variable.value for variable in model.variables],
         model.compute_dtype,
         False,
+    )
+
+
+def infer_at_each(models, fuse=True, precision="float32"):
+    """Returns dict, N -> `Inference`, for the models of `models_by_num_mux`.
+
+    The fused graphs of an elastic model hold what they share once.
+
+    Args:
+        models: dict, N -> Keras classifier.
+        fuse: as of `choose_inference`.
+        precision: as of `choose_inference`.
+
+    Raises:
+        ValueError: as `choose_inference`.
+    """
+    inferences, first = {}, None
+    for num_mux, model in models.items():
+        inferences[num_mux] = choose_inference(model, fuse, precision, like=first)
+        first = first or inferences[num_mux]
+    return inferences
+
+
+def variables_of(inferences):
+    """Returns list, the variables of several `Inference`s, each once."""
+    return list(
+        {
+            id(variable): variable
+            for inference in inferences.values()
+            for variable in inference.variables
+        }.values()
     )

@@ -14,21 +14,30 @@ FILE_NAME = "model_card.json"
 PACKAGES = ("tensorflow", "keras", "keras-cv")
 
 
-def write_model_card(folder, model, weights="variables/variables.data-*", **entries):
+def write_model_card(
+    folder, model, num_mux=None, weights="variables/variables.data-*", **entries
+):
     """Writes `model_card.json` into a version.
 
     Args:
         folder: path of the SavedModel.
         model: the Keras classifier in it.
+        num_mux: int or `None`. The N that an elastic model answers with where none
+            is asked for; by default its first.
         weights: str. Pattern of the files that hold the weights.
         **entries: what the model does not tell; JSON values.
     """
     import keras_concatplexer as kcp
 
+    models = kcp.models.models_by_num_mux(model)
+    gmacs = {n: _gmacs(single) for n, single in models.items()}
+    num_mux = next(iter(models)) if num_mux is None else num_mux
     card = {
         "model": _description(model),
         "parameters": int(sum(np.prod(v.shape) for v in model.variables)),
-        "gmacs_per_image": _gmacs(model),
+        "num_mux": num_mux,
+        "gmacs_per_image": gmacs[num_mux],
+        "gmacs_per_image_at": gmacs,
         **entries,
         "versions": {
             "keras_concatplexer": kcp.__version__,

@@ -18,21 +18,27 @@ class ServingModule(tf.Module):
     | `serve_bytes` | `image_bytes` (B,), encoded images | as `serving_default` |
     | `classify` | `inputs` (B,), tf.Example with `image/encoded` | `classes` string and `scores` float32, (B, num_classes) |
 
-    The first three return `logits` and `probabilities` (float32, (B, num_classes)),
+    An elastic model also has, for each N, `predict_n<N>` and `serve_bytes_n<N>`: as
+    `serving_default` and `serve_bytes`, which answer with the default N.
+
+    All but `classify` return `logits` and `probabilities` (float32, (B, num_classes)),
     `class_ids` (int32, (B,)) and `classes` (string, (B,)).
 
     It holds the variables themselves, not the objects around them, so that each
     weight is stored once.
 
     Args:
-        predict: function, preprocessed images `(batch_size, *image_shape)` -> logits
-            `(batch_size, num_classes)` of any float type.
-        variables: the `tf.Variable`s that `predict` reads.
+        predict: dict, N -> function, preprocessed images `(batch_size, *image_shape)`
+            -> logits `(batch_size, num_classes)` of any float type.
+        variables: the `tf.Variable`s that these read.
         preprocessor: `ImagePreprocessor` in front of it.
         class_names: sequence of str, one per class.
-        num_mux: int. Images per group of `serve_groups`.
+        num_mux: int. The default N, and the images per group of `serve_groups`.
         input_dtype: `"float32"` or `"uint8"`, of `images`.
         max_pixels: int. Encoded images of more pixels are refused.
+
+    Attributes:
+        num_mux_of: dict, name of a signature -> the N that it answers with.
     """  # noqa: E501
 
     def __init__(
@@ -41,7 +47,7 @@ class ServingModule(tf.Module):
         variables,
         preprocessor,
         class_names,
-        num_mux=1,
+        num_mux,
         input_dtype="float32",
         max_pixels=DEFAULT_MAX_PIXELS,
     ):
@@ -54,21 +60,32 @@ class ServingModule(tf.Module):
         self._max_pixels = max_pixels
 
         image_shape = preprocessor.image_shape
-        # One function that all signatures call: it is traced and stored once.
-        self.predict = tf.function(
-            predict, input_signature=[tf.TensorSpec((None, *image_shape), tf.float32)]
-        )
+        # One function per N that all signatures call: traced and stored once.
+        spec = tf.TensorSpec((None, *image_shape), tf.float32)
+        self.predict = {
+            n: tf.function(function, input_signature=[spec])
+            for n, function in predict.items()
+        }
+        images, encoded = self._image_spec(image_shape), _string_spec("image_bytes")
+        groups = self._image_spec((num_mux, *image_shape))
         functions = {
-            "serving_default": (self._images, self._image_spec(image_shape)),
-            "serve_groups": (self._groups, self._image_spec((num_mux, *image_shape))),
+            "serving_default": (self._images, num_mux, images),
+            "serve_groups": (self._groups, num_mux, groups),
         }
         if can_decode(image_shape):
-            functions["serve_bytes"] = (self._bytes, _string_spec("image_bytes"))
-            functions["classify"] = (self._examples, _string_spec("inputs"))
+            examples = _string_spec("inputs")
+            functions["serve_bytes"] = (self._bytes, num_mux, encoded)
+            functions["classify"] = (self._examples, num_mux, examples)
+        if len(predict) > 1:
+            for n in predict:
+                functions[f"predict_n{n}"] = (self._images, n, images)
+                if can_decode(image_shape):
+                    functions[f"serve_bytes_n{n}"] = (self._bytes, n, encoded)
+        self.num_mux_of = {name: n for name, (_, n, _) in functions.items()}
         # An attribute, so that the functions are saved with the module.
         self.functions = {
-            name: tf.function(function, input_signature=[spec])
-            for name, (function, spec) in functions.items()
+            name: _traced(function, self.predict[n], spec)
+            for name, (function, n, spec) in functions.items()
         }
 
     @property
@@ -79,28 +96,29 @@ class ServingModule(tf.Module):
             for name, function in self.functions.items()
         }
 
-    def _images(self, images):
-        return self._outputs(self._logits(self._preprocessor(images)))
+    def _images(self, predict, images):
+        return self._outputs(self._logits(predict, self._preprocessor(images)))
 
-    def _groups(self, images):
+    def _groups(self, predict, images):
         num_groups = tf.shape(images)[0]
         # (B, N, H, W, C) -> (B * N, H, W, C): each row is one full group.
         flat = tf.reshape(images, (-1, *self._preprocessor.image_shape))
-        outputs = self._outputs(self._logits(self._preprocessor(flat)))
+        outputs = self._images(predict, flat)
         # (B * N, ...) -> (B, N, ...)
         return {
             name: tf.reshape(output, (num_groups, self._num_mux, *output.shape[1:]))
             for name, output in outputs.items()
         }
 
-    def _bytes(self, image_bytes):
-        return self._outputs(self._logits(self._decode(image_bytes)))
+    def _bytes(self, predict, image_bytes):
+        return self._outputs(self._logits(predict, self._decode(image_bytes)))
 
-    def _examples(self, inputs):
+    def _examples(self, predict, inputs):
         features = tf.io.parse_example(
             inputs, {"image/encoded": tf.io.FixedLenFeature((), tf.string)}
         )
-        scores = tf.nn.softmax(self._logits(self._decode(features["image/encoded"])))
+        images = self._decode(features["image/encoded"])
+        scores = tf.nn.softmax(self._logits(predict, images))
         names = tf.constant([self._class_names])
         return {
             "classes": tf.tile(names, (tf.shape(scores)[0], 1)),
@@ -113,8 +131,8 @@ class ServingModule(tf.Module):
     def _decode(self, encoded):
         return decode_images(encoded, self._preprocessor, self._max_pixels)
 
-    def _logits(self, images):
-        logits = tf.cast(self.predict(images), tf.float32)
+    def _logits(self, predict, images):
+        logits = tf.cast(predict(images), tf.float32)
         return tf.ensure_shape(logits, (None, len(self._class_names)))
 
     def _outputs(self, logits):
@@ -125,6 +143,10 @@ class ServingModule(tf.Module):
             "class_ids": class_ids,
             "classes": tf.gather(tf.constant(self._class_names), class_ids),
         }
+
+
+def _traced(function, predict, spec):
+    return tf.function(lambda given: function(predict, given), input_signature=[spec])
 
 
 def save(module, folder):

@@ -4,8 +4,8 @@ import sys
 
 from absl import app, flags, logging
 
-import train.config
-from train.config import config_from_flags, define_flags
+import train.config_flags
+from train.config_flags import config_from_flags, define_flags
 from train.experiments import EXPERIMENTS
 from train.input_benchmark import input_images_per_second
 from train.stopping import TrainingStopped
@@ -13,7 +13,7 @@ from train.trainer import Run
 
 define_flags()
 # So that `--help` shows them, too.
-flags.adopt_module_key_flags(train.config)
+flags.adopt_module_key_flags(train.config_flags)
 flags.DEFINE_string("workdir", None, "Folder of the run's files.")
 flags.DEFINE_enum(
     "experiment",

@@ -4,8 +4,6 @@ import dataclasses
 import json
 import pathlib
 
-from absl import flags
-
 from keras_concatplexer.layers.image_demultiplexer import METHODS
 from keras_concatplexer.layers.image_multiplexer import TRANSFORMS
 from keras_concatplexer.vit import SIZES
@@ -71,7 +69,26 @@ class Config:
     freeze_backbone: bool = _setting(
         False, "Train only multiplexer, demultiplexer, final norm and head."
     )
-    num_mux: int = _setting(2, "Images per sequence.", minimum=1)
+    num_mux: int | tuple = _setting(
+        2,
+        "Images per sequence. Several, such as 1,2,4, train an elastic concatplexer; "
+        "the first is what evaluation and export take by default.",
+        minimum=1,
+    )
+    num_mux_weights: float | tuple = _setting(
+        (),
+        "Share of each batch for each N of an elastic concatplexer; empty: equal.",
+        minimum=0,
+    )
+    own_norm: bool = _setting(
+        False, "A final norm of its own for each N > 1 of an elastic concatplexer."
+    )
+    in_place_distillation: float = _setting(
+        0.0,
+        "Weight of the loss by which N = 1 of an elastic concatplexer teaches the "
+        "others; 0: none.",
+        minimum=0,
+    )
     patchifier_depth: int = _setting(
         -1,
         "Blocks that see each image alone; -1: half, none of an image_multiplexer.",
@@ -195,8 +212,24 @@ class Config:
                 "--distillation_temperature must be above 0. Received: "
                 f"{self.distillation_temperature}"
             )
+        self._check_elastic()
         if self.profile:
             self.profile_steps()
+
+    def _check_elastic(self):
+        if isinstance(self.num_mux, tuple):
+            if self.model != "concatplexer":
+                raise ValueError(
+                    "Several --num_mux go with --model=concatplexer. Received: "
+                    f"--model={self.model}, --num_mux={self.num_mux}"
+                )
+            return
+        for name in ("num_mux_weights", "own_norm", "in_place_distillation"):
+            if getattr(self, name) not in ((), False, 0.0):
+                raise ValueError(
+                    f"--{name} is for elastic models: give several --num_mux, such as "
+                    f"1,2,4. Received: --num_mux={self.num_mux}"
+                )
 
     def profile_steps(self):
         """Returns `profile` as `(start, stop)`, or 0 where it is empty."""
@@ -231,6 +264,7 @@ class Config:
         saved, differing = json.loads(path.read_text()), []
         for field in dataclasses.fields(self):
             new, old = getattr(self, field.name), saved.get(field.name, field.default)
+            old = tuple(old) if isinstance(old, list) else old
             grows = field.name == "epochs" and new > old
             if new != old and not grows and not field.metadata["may_change"]:
                 differing.append(f"{field.name} was {old!r}, is {new!r}")
@@ -240,35 +274,3 @@ class Config:
                 f"{'; '.join(differing)}. Give the old values to go on (--epochs may "
                 "grow), or choose another --workdir."
             )
-
-
-def define_flags(flag_values=flags.FLAGS):
-    """Defines one absl flag per field of `Config`."""
-    for field in dataclasses.fields(Config):
-        arguments = (field.name, field.default)
-        help_text, choices = field.metadata["help"], field.metadata["choices"]
-        if choices is not None:
-            flags.DEFINE_enum(*arguments, choices, help_text, flag_values)
-        elif field.type is bool:
-            flags.DEFINE_boolean(*arguments, help_text, flag_values)
-        elif field.type is str:
-            flags.DEFINE_string(*arguments, help_text, flag_values)
-        else:
-            define = flags.DEFINE_integer if field.type is int else flags.DEFINE_float
-            minimum = field.metadata["minimum"]
-            define(*arguments, help_text, lower_bound=minimum, flag_values=flag_values)
-
-
-def config_from_flags(values, base=None):
-    """Returns the `Config` of parsed absl flags.
-
-    Args:
-        values: the flags.
-        base: `Config` or `None`. Where it is given, only flags that the user
-            wrote replace its values.
-    """
-    names = [field.name for field in dataclasses.fields(Config)]
-    if base is None:
-        return Config(**{name: values[name].value for name in names})
-    given = {name: values[name].value for name in names if values[name].present}
-    return dataclasses.replace(base, **given)

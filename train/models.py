@@ -48,11 +48,19 @@ def _multiplexed(config, vit):
             seed=config.seed,
             **depth,
         )
+    elastic = {}
+    if isinstance(config.num_mux, tuple):
+        elastic = {
+            "num_mux_weights": config.num_mux_weights or None,
+            "own_norm": config.own_norm,
+            "distillation_weight": config.in_place_distillation,
+        }
     return kcp.ConcatPlexer(
         vit,
         num_mux=config.num_mux,
         reducer=config.reducer,
         attention_scope=config.attention_scope,
+        **elastic,
         **depth,
     )
 

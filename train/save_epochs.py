@@ -4,6 +4,7 @@ import time
 
 import keras
 
+from train.averaging import averaged_weights
 from train.checkpoint import state_variables
 from train.files import save_model
 from train.stopping import TrainingStopped
@@ -54,13 +55,6 @@ class SaveEpochs(keras.callbacks.Callback):
             ) from error
 
     def _save_models(self, names):
-        optimizer = self.model.optimizer
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-        average = keras.callbacks.SwapEMAWeights()
-        average.set_model(self.model)
-        if optimizer.use_ema:
-            average.on_test_begin()
-        for name in names:
-            save_model(self.classifier, self.workdir / f"{name}.keras")
-        if optimizer.use_ema:
-            average.on_test_end()
+        with averaged_weights(self.model):
+            for name in names:
+                save_model(self.classifier, self.workdir / f"{name}.keras")

@@ -1,6 +1,5 @@
 """A run from its settings to its results: prepare, fit, evaluate."""
 
-import json
 import pathlib
 import shutil
 
@@ -8,14 +7,17 @@ import keras
 import tensorflow as tf
 
 import keras_concatplexer as kcp
+from keras_concatplexer.models import models_by_num_mux
 from train.augmentation import Augmentation
 from train.checkpoint import Checkpoints, checkpoint_bytes, state_variables
 from train.data import load_data
 from train.distillation import Distillation, load_teacher
-from train.files import check_writable, write_text
+from train.evaluation import ElasticValidation, Evaluation, accuracy_metrics
+from train.files import check_writable
 from train.models import build_model
 from train.multi_worker import distributable
 from train.optimizer import make_optimizer
+from train.report import report
 from train.save_epochs import SaveEpochs
 from train.stopping import StopOnNonFiniteLoss, StopOnSigterm, TrainingStopped
 from train.strategy import (
@@ -31,11 +33,7 @@ from train.summaries import (
     GradientNorm,
     RunDescription,
     Throughput,
-    can_draw,
-    write_images,
 )
-
-RESULTS_FILE = "results.json"
 
 
 class Run:
@@ -85,8 +83,11 @@ class Run:
             self.model = build_model(
                 config, self.data.preprocessor.image_shape, len(self.data.class_names)
             )
+            # An elastic model cuts a batch into full groups by itself.
             check_batch_size(
-                config.batch_size, self.strategy.num_replicas_in_sync, self.num_mux
+                config.batch_size,
+                self.strategy.num_replicas_in_sync,
+                1 if self.is_elastic else self.num_mux,
             )
             self.trained_model = self._trained_model()
             self._compile()
@@ -96,8 +97,13 @@ class Run:
 
     @property
     def num_mux(self):
-        """Images per sequence, 1 of a ViT."""
-        return getattr(self.model, "num_mux", 1)
+        """Images per sequence: 1 of a ViT, the first N of an elastic model."""
+        return next(iter(models_by_num_mux(self.model)))
+
+    @property
+    def is_elastic(self):
+        """Whether the model has several N."""
+        return len(models_by_num_mux(self.model)) > 1
 
     def fit(self):
         """Trains, evaluates the best model on the test split, writes the results.
@@ -114,7 +120,7 @@ class Run:
                 self._train()
             # The chief has written the models when this is passed.
             check_same_progress(self.strategy, self.progress.epochs)
-            return self._evaluate_and_report()
+            return report(self)
         except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
             raise TrainingStopped(
                 f"Another worker was lost: {error.message.splitlines()[0]} Start all "
@@ -148,7 +154,9 @@ class Run:
         model.compile(
             make_optimizer(config, self.steps_per_epoch, self.model),
             self._loss(),
-            weighted_metrics=self._metrics(),
+            weighted_metrics=accuracy_metrics(
+                len(self.data.class_names), 1 if self.is_elastic else self.num_mux
+            ),
             jit_compile=config.jit_compile,
             steps_per_execution=config.steps_per_execution,
         )
@@ -159,18 +167,6 @@ class Run:
         return keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=self.config.label_smoothing
         )
-
-    def _metrics(self):
-        # Weighted metrics alone leave out the rows that fill a batch.
-        num_classes = len(self.data.class_names)
-        metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
-        if num_classes > 5:
-            metrics.append(
-                keras.metrics.TopKCategoricalAccuracy(5, name="top5_accuracy")
-            )
-        if self.num_mux > 1:
-            metrics.append(kcp.metrics.SlotAccuracy(self.num_mux))
-        return metrics
 
     def _start_workdir(self):
         needed = checkpoint_bytes(
@@ -205,9 +201,7 @@ class Run:
                         self.progress.epochs,
                     )
                 ),
-                validation_data=sharded_by_rows(
-                    self.data.evaluation_batches("validation", config.batch_size)
-                ),
+                validation_data=None if self.is_elastic else self._validation_batches(),
                 epochs=config.epochs,
                 initial_epoch=self.progress.epochs,
                 steps_per_epoch=self.steps_per_epoch,
@@ -217,9 +211,16 @@ class Run:
                 verbose="auto" if self.is_chief else 0,
             )
 
+    def _validation_batches(self):
+        batches = self.data.evaluation_batches("validation", self.config.batch_size)
+        return sharded_by_rows(batches)
+
     def _callbacks(self):
         config = self.config
         callbacks = [StopOnNonFiniteLoss(), Throughput(config.batch_size)]
+        if self.is_elastic:
+            evaluation = Evaluation(self.model, self.strategy, self._loss())
+            callbacks.append(ElasticValidation(evaluation, self._validation_batches()))
         if config.ema:
             # Validation sees the average, training does not.
             callbacks.append(keras.callbacks.SwapEMAWeights())
@@ -238,62 +239,3 @@ class Run:
             self.checkpoints, self.progress, self.model, self.workdir, self.is_chief
         )
         return [*callbacks, save]
-
-    # === Results ===
-
-    def _evaluate_and_report(self):
-        config, progress = self.config, self.progress
-        with self.strategy.scope():
-            model = kcp.bundle.load_model(self.workdir)
-            evaluated = (
-                distributable(model) if is_multi_worker(self.strategy) else model
-            )
-            evaluated.compile(
-                optimizer=None,
-                loss=keras.losses.CategoricalCrossentropy(from_logits=True),
-                weighted_metrics=self._metrics(),
-            )
-        test = self.data.evaluation_batches("test", config.batch_size)
-        scores = {}
-        for name in ("last", "best"):
-            model.load_weights(self.workdir / f"{name}.keras")
-            scores[name] = evaluated.evaluate(
-                sharded_by_rows(test), return_dict=True, verbose=0
-            )
-        results = {
-            "model": config.model,
-            "dataset": config.dataset,
-            "num_train_images": self.data.num_images("train"),
-            "num_test_images": self.data.num_images("test"),
-            "epochs": progress.epochs,
-            "steps": progress.steps,
-            "training_seconds": round(progress.seconds, 1),
-            "gmacs_per_image": self.cost.gmacs_per_image,
-            "parameters": self.model.count_params(),
-            **scores,
-            "history": progress.history,
-            "test_accuracy": scores["best"]["accuracy"],
-        }
-        if self.is_chief:
-            self._write_images()
-            text = json.dumps(results, indent=2)
-            write_text(self.workdir / RESULTS_FILE, f"{text}\n")
-        return results
-
-    def _write_images(self):
-        if not self.config.image_summaries or not can_draw():
-            return
-        # On this process alone: a copy outside the strategy.
-        model = kcp.bundle.load_model(self.workdir)
-        batches = self.data.batches("test", self.config.batch_size)
-        predictions = model.predict(batches, verbose=0).argmax(-1)
-        images, _ = next(batches.as_numpy_iterator())
-        write_images(
-            self.workdir / "tensorboard" / "test",
-            self.progress.epochs,
-            self.data.class_names,
-            self.num_mux,
-            images,
-            [int(label) for label in batches.map(lambda _, y: y).unbatch()],
-            predictions,
-        )

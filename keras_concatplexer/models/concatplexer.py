@@ -14,8 +14,24 @@ from keras_concatplexer.models.multiplexed_vit import MultiplexedViT
 from keras_concatplexer.vit import read_stages
 
 
+class _ElasticForSeveralNumMux:
+    """Makes `ConcatPlexer(vit, num_mux=(1, 2))` an `ElasticConcatPlexer`.
+
+    In a class of its own, so that tools show the arguments of `__init__`.
+    """
+
+    def __new__(cls, *args, **kwargs):
+        num_mux = kwargs.get("num_mux", args[1] if len(args) > 1 else None)
+        if cls is ConcatPlexer and isinstance(num_mux, (tuple, list)):
+            # A subclass, so it cannot be imported before this class is there.
+            from keras_concatplexer.models.elastic import ElasticConcatPlexer
+
+            cls = ElasticConcatPlexer
+        return super().__new__(cls, *args, **kwargs)
+
+
 @keras.saving.register_keras_serializable(package="keras_concatplexer")
-class ConcatPlexer(MultiplexedViT):
+class ConcatPlexer(_ElasticForSeveralNumMux, MultiplexedViT):
     """A ViT classifier that runs `num_mux` images through one backbone sequence.
 
     ConcatPlexer, arXiv 2308.11199. The first blocks see each image alone; a
@@ -26,7 +42,9 @@ class ConcatPlexer(MultiplexedViT):
     Args:
         vit: ViT classifier, for example of `vit.keras_cv_vit`. Its layers are
             used, not copied.
-        num_mux: int. Images per sequence (N_MUX in the paper).
+        num_mux: int. Images per sequence (N_MUX in the paper). With several ints,
+            such as `(1, 2, 4)`, the model is an `ElasticConcatPlexer`, which takes
+            more arguments.
         patchifier_depth: int or `None`. Blocks that see each image alone; half of
             the ViT's blocks by default.
         strides: int, pair of ints or `None`. Step of the token reduction on the
@@ -45,6 +63,8 @@ class ConcatPlexer(MultiplexedViT):
         proportional_attention: bool. For the reducer `"tome"`: whether a merged
             token counts in the backbone's attention as often as the patches in it
             (`ProportionalBlock`).
+        own_norm: bool. Whether the final norm is a copy of the ViT's with weights
+            of its own, for models that share a ViT.
 
     Input: float images `(batch_size, height, width, channels)`, any `batch_size`
         >= 1, preprocessed as the ViT expects.
@@ -71,6 +91,7 @@ class ConcatPlexer(MultiplexedViT):
         reducer="conv",
         attention_scope="group",
         proportional_attention=False,
+        own_norm=False,
         name="concatplexer",
     ):
         positive_int("num_mux", num_mux)
@@ -103,7 +124,7 @@ class ConcatPlexer(MultiplexedViT):
             )
         if patchifier_depth is None:
             patchifier_depth = len(read_stages(vit).blocks) // 2
-        super().__init__(vit, make_pair, patchifier_depth, name=name)
+        super().__init__(vit, make_pair, patchifier_depth, own_norm, name=name)
         multiplexer = self.get_layer("multiplexer")
         self.num_mux = num_mux
         self.strides = multiplexer.strides
@@ -111,6 +132,7 @@ class ConcatPlexer(MultiplexedViT):
         self.reducer = reducer
         self.attention_scope = attention_scope
         self.proportional_attention = proportional_attention
+        self.own_norm = own_norm
 
     def multiplex(self, multiplexer, tokens, block_inputs, stages):
         if not multiplexer.needs_scores:
@@ -146,4 +168,5 @@ class ConcatPlexer(MultiplexedViT):
             "reducer": self.reducer,
             "attention_scope": self.attention_scope,
             "proportional_attention": self.proportional_attention,
+            "own_norm": self.own_norm,
         }

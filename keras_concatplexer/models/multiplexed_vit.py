@@ -21,13 +21,15 @@ class MultiplexedViT(keras.Model):
             called with the tokens, and a demultiplexer, called with the sequence
             and `reference=` the images.
         patchifier_depth: int. Blocks in front of the multiplexer.
+        own_norm: bool. Whether the final norm is a copy of the ViT's with weights
+            of its own.
 
     Raises:
         ValueError: if `vit` cannot be read, is multiplexed already, or has fewer
             blocks than `patchifier_depth`.
     """
 
-    def __init__(self, vit, make_pair, patchifier_depth, **kwargs):
+    def __init__(self, vit, make_pair, patchifier_depth, own_norm=False, **kwargs):
         # === Layers ===
         if isinstance(vit, MultiplexedViT):
             raise ValueError(
@@ -44,6 +46,7 @@ class MultiplexedViT(keras.Model):
                 f"blocks, {num_blocks}. Received: patchifier_depth={patchifier_depth!r}"
             )
         multiplexer, demultiplexer = make_pair(stages)
+        norm = _copy_of(stages.norm) if own_norm else stages.norm
 
         # === Functional Model ===
         images = keras.Input(stages.image_shape, name="images")
@@ -55,13 +58,14 @@ class MultiplexedViT(keras.Model):
         multiplexed = self.multiplex(multiplexer, tokens, block_inputs, stages)
         tokens = self.run_backbone(multiplexed, patchifier_depth, stages)
         tokens = demultiplexer(tokens, reference=images)
-        super().__init__(images, stages.classify(tokens), **kwargs)
+        super().__init__(images, stages.classify(tokens, norm), **kwargs)
 
         # === Config ===
         # Kept out of Keras' tracking: its layers are this model's already.
         object.__setattr__(self, "vit", vit)
         self.patchifier_depth = patchifier_depth
         self._pair_names = (multiplexer.name, demultiplexer.name)
+        self._norm_name = norm.name
 
     @property
     def layer_stages(self):
@@ -121,6 +125,11 @@ class MultiplexedViT(keras.Model):
         """The wrapped ViT's `Stages`."""
         return read_stages(self.vit)
 
+    @property
+    def norm(self):
+        """The final `LayerNormalization`."""
+        return self.get_layer(self._norm_name)
+
     def get_config(self):
         vit = keras.saving.serialize_keras_object(self.vit)
         vit.pop("compile_config", None)
@@ -136,3 +145,12 @@ class MultiplexedViT(keras.Model):
             config["vit"], custom_objects=custom_objects
         )
         return cls(**{**config, "vit": vit})
+
+
+def _copy_of(norm):
+    """A norm with the same settings and, for now, the same weights."""
+    copy = type(norm).from_config({**norm.get_config(), "name": "own_norm"})
+    copy.build(norm.gamma.shape)
+    for source, target in zip(norm.weights, copy.weights, strict=True):
+        target.assign(source)
+    return copy

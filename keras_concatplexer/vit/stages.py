@@ -43,9 +43,13 @@ class Stages:
     norm: keras.layers.LayerNormalization
     head: keras.layers.Dense
 
-    def classify(self, tokens):
-        """Tokens `(B, L, D)` -> logits: the final norm on the class token, the head."""
-        return self.head(self.norm(tokens[:, 0]))
+    def classify(self, tokens, norm=None):
+        """Tokens `(B, L, D)` -> logits: the final norm on the class token, the head.
+
+        Another `norm` may stand in for the ViT's.
+        """
+        norm = self.norm if norm is None else norm
+        return self.head(norm(tokens[:, 0]))
 
 
 # Each is a module with `matches(vit)`, `read(vit)`, `rebuild(vit, image_shape)` and

@@ -44,7 +44,7 @@ class Served:
 
 @pytest.fixture(scope="session")
 def make_served(tmp_path_factory):
-    """Function: "vit", "group", "image" or "plain" -> `Served`.
+    """Function: "vit", "group", "image", "elastic" or "plain" -> `Served`.
 
     The weights are scrambled; "plain" is "group" without the fused inference graph.
     """
@@ -61,7 +61,8 @@ def make_served(tmp_path_factory):
         model = kcp.vit.keras_cv_vit(size, image_shape=(16, 16, 3), num_classes=10)
         if kind != "vit":
             scope = "image" if kind == "image" else "group"
-            model = kcp.ConcatPlexer(model, 2, attention_scope=scope)
+            num_mux = (1, 2, 4) if kind == "elastic" else 2
+            model = kcp.ConcatPlexer(model, num_mux, attention_scope=scope)
         rng = np.random.default_rng(2)
         for weight in model.trainable_variables:
             weight.assign(np.asarray(weight) + rng.normal(size=weight.shape, scale=0.2))

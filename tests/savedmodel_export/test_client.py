@@ -198,6 +198,22 @@ def test_in_group_scope_company_does_matter(servicers, pixels):
 
 
 @PROTOCOLS
+def test_an_elastic_model_switches_with_every_request(
+    make_served, servicers, connect, pixels, protocol
+):
+    served, client = make_served("elastic"), connect("elastic", protocol)
+    servicer, *_ = servicers("elastic")
+    images = pixels[:8].astype("float32")
+    alone = {n: served.answer(f"predict_n{n}", images)["logits"] for n in (1, 2, 4)}
+    assert np.abs(alone[1] - alone[2]).max() > 1e-3
+    assert np.abs(alone[2] - alone[4]).max() > 1e-3
+    for n in (1, 4, 2, 1, 4):
+        together = client.predict({"images": images}, f"predict_n{n}")
+        np.testing.assert_allclose(together["logits"], alone[n], atol=1e-5)
+        assert servicer.specs[-1].signature_name == f"predict_n{n}"
+
+
+@PROTOCOLS
 def test_a_corrupt_image_is_an_invalid_argument(connect, encoded, protocol):
     client = connect("vit", protocol)
     with pytest.raises(RequestError, match="Unknown image file format") as caught:

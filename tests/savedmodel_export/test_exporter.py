@@ -67,6 +67,39 @@ def test_the_model_card(make_served):
     assert card["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
+def variables_bytes(version):
+    return sum(path.stat().st_size for path in (version / "variables").iterdir())
+
+
+@pytest.mark.parametrize("fuse", [True, False])
+def test_an_elastic_model_holds_its_weights_once(
+    make_vit, preprocessor, tmp_path, fuse
+):
+    vit = make_vit()
+    versions = {
+        num_mux: export(
+            *(kcp.ConcatPlexer(vit, num_mux), preprocessor, NAMES, tmp_path / str(n)),
+            fuse=fuse,
+            default_num_mux=2 if n else None,
+        )
+        for n, num_mux in enumerate((4, (1, 2, 4)))
+    }
+    card = json.loads((versions[1, 2, 4] / "model_card.json").read_text())
+    assert card["num_mux"] == 2
+    gmacs = card["gmacs_per_image_at"]
+    assert gmacs["1"] > card["gmacs_per_image"] == gmacs["2"] > gmacs["4"]
+    assert card["allowed_batch_sizes"] == [4, 8, 16, 32]
+    # One small multiplexer more, for N = 2, on a ViT of four narrow blocks.
+    sizes = {n: variables_bytes(version) for n, version in versions.items()}
+    assert sizes[1, 2, 4] < 1.15 * sizes[4]
+
+
+def test_an_n_that_the_model_has_not(make_vit, preprocessor, tmp_path):
+    model = kcp.ConcatPlexer(make_vit(), (1, 2))
+    with pytest.raises(ValueError, match="one of 1, 2. Received: default_num_mux=4"):
+        export(model, preprocessor, NAMES, tmp_path, default_num_mux=4)
+
+
 def test_versions_count_up_and_old_ones_go(classifier, preprocessor, tmp_path):
     for number in (5, 6, 7):
         (tmp_path / "model" / str(number)).mkdir(parents=True)

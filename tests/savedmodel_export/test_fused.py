@@ -46,7 +46,7 @@ MODELS = {
     "deit in group": lambda make_vit: kcp.ConcatPlexer(deit(make_vit), num_mux=2),
     "group": concat(),
     "image": concat(attention_scope="image"),
-    "four": concat(num_mux=4, patchifier_depth=1),
+    "four": concat(num_mux=4, patchifier_depth=1, own_norm=True),
     "from the first block": concat(patchifier_depth=0),
     "after the last block": concat(patchifier_depth=4),
     "uneven strides": concat(strides=(3, 2), kernel_size=(3, 3)),

@@ -75,6 +75,19 @@ def test_classify_without_an_image_is_an_invalid_argument(make_served):
         make_served("vit").answer("classify", [empty])
 
 
+def test_an_elastic_model_answers_at_each_n(make_served, pixels, encoded):
+    served = make_served("elastic")
+    assert sum("_n" in name for name in served.signatures) == 6
+    for n in (1, 2, 4):
+        live = served.model.at(n)
+        for batch_size in (1, 5):
+            logits = np.asarray(live(served.preprocessor(pixels[:batch_size])))
+            images = pixels[:batch_size].astype("float32")
+            check(served.answer(f"predict_n{n}", images), logits, served.class_names)
+            outputs = served.answer(f"serve_bytes_n{n}", encoded[:batch_size])
+            check(outputs, logits, served.class_names)
+
+
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_input_dtype_and_channels(channels, encode):
     preprocessor = kcp.preprocessing.ImagePreprocessor((8, 8, channels))
@@ -83,7 +96,7 @@ def test_input_dtype_and_channels(channels, encode):
         return tf.reduce_mean(images, (1, 2))[:, :1] * tf.constant([[1.0, -1.0]])
 
     module = ServingModule(
-        *(predict, [], preprocessor, ["bright", "dark"]), input_dtype="uint8"
+        *({1: predict}, [], preprocessor, ["bright", "dark"], 1), input_dtype="uint8"
     )
     images = np.arange(128, dtype="uint8").reshape(2, 8, 8, 1).repeat(channels, -1)
     outputs = module.functions["serving_default"](images)

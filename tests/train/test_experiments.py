@@ -4,7 +4,8 @@ import inspect
 import pytest
 from absl import flags
 
-from train.config import Config, config_from_flags, define_flags
+from train.config import Config
+from train.config_flags import config_from_flags, define_flags
 from train.experiments import EXPERIMENTS
 
 

@@ -1,0 +1,82 @@
+"""Scores of a classifier, one row for each N of an elastic one."""
+
+import keras
+
+import keras_concatplexer as kcp
+from keras_concatplexer.models import models_by_num_mux
+from train.averaging import averaged_weights
+from train.multi_worker import distributable
+from train.strategy import is_multi_worker, sharded_by_rows
+
+
+def accuracy_metrics(num_classes, num_mux=1):
+    """Metrics of classifiers; those of each slot too, where there are several.
+
+    They go into `weighted_metrics`: others count the rows that fill a batch.
+    """
+    metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
+    if num_classes > 5:
+        metrics.append(keras.metrics.TopKCategoricalAccuracy(5, name="top5_accuracy"))
+    if num_mux > 1:
+        metrics.append(kcp.metrics.SlotAccuracy(num_mux))
+    return metrics
+
+
+class Evaluation:
+    """Evaluates a classifier at each of its N, under a strategy.
+
+    Args:
+        model: the classifier.
+        strategy: `tf.distribute.Strategy`.
+        loss: `keras.losses.Loss` of logits and one-hot labels.
+    """
+
+    def __init__(self, model, strategy, loss):
+        self._models = {}
+        with strategy.scope():
+            for num_mux, single in models_by_num_mux(model).items():
+                if is_multi_worker(strategy):
+                    single = distributable(single)
+                single.compile(
+                    optimizer=None,
+                    loss=loss,
+                    weighted_metrics=accuracy_metrics(model.output_shape[-1], num_mux),
+                )
+                self._models[num_mux] = single
+
+    def scores(self, batches):
+        """Returns dict, N -> dict of loss and accuracies, N in the model's order."""
+        return {
+            num_mux: single.evaluate(
+                sharded_by_rows(batches), return_dict=True, verbose=0
+            )
+            for num_mux, single in self._models.items()
+        }
+
+
+class ElasticValidation(keras.callbacks.Callback):
+    """Adds the validation scores of an elastic model at each N to the logs.
+
+    `val_loss_n2`, `val_accuracy_n2`, `val_slot_accuracy_1_n2` and so on; `val_loss`
+    and `val_accuracy` are the means over the N, so that the best epoch is best for
+    all of them.
+
+    Args:
+        evaluation: `Evaluation` of the model.
+        batches: the validation data.
+    """
+
+    def __init__(self, evaluation, batches):
+        super().__init__()
+        self.evaluation, self.batches = evaluation, batches
+
+    def on_epoch_end(self, epoch, logs=None):
+        with averaged_weights(self.model):
+            scores = self.evaluation.scores(self.batches)
+        for num_mux, row in scores.items():
+            for name, value in row.items():
+                logs[f"val_{name}_n{num_mux}"] = value
+        for name in ("loss", "accuracy"):
+            logs[f"val_{name}"] = sum(row[name] for row in scores.values()) / len(
+                scores
+            )

@@ -1,0 +1,81 @@
+"""What a finished run comes to: scores on the test split, results, images."""
+
+import json
+
+import keras
+
+import keras_concatplexer as kcp
+from keras_concatplexer.models import models_by_num_mux
+from train.evaluation import Evaluation
+from train.files import write_text
+from train.summaries import can_draw, write_images
+
+RESULTS_FILE = "results.json"
+
+
+def report(run):
+    """Evaluates the saved models of a run and writes `results.json`.
+
+    Args:
+        run: `trainer.Run` whose training has ended.
+
+    Returns:
+        dict, what the file holds.
+    """
+    config, progress, data = run.config, run.progress, run.data
+    with run.strategy.scope():
+        model = kcp.bundle.load_model(run.workdir)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    evaluation = Evaluation(model, run.strategy, loss)
+    test = data.evaluation_batches("test", config.batch_size)
+    scores = {}
+    for name in ("last", "best"):
+        model.load_weights(run.workdir / f"{name}.keras")
+        scores[name] = evaluation.scores(test)
+    results = {
+        "model": config.model,
+        "dataset": config.dataset,
+        "num_train_images": data.num_images("train"),
+        "num_test_images": data.num_images("test"),
+        "epochs": progress.epochs,
+        "steps": progress.steps,
+        "training_seconds": round(progress.seconds, 1),
+        "gmacs_per_image": run.cost.gmacs_per_image,
+        "parameters": run.model.count_params(),
+        **{name: by_num_mux[run.num_mux] for name, by_num_mux in scores.items()},
+        # Of the best model.
+        "per_num_mux": [
+            {
+                "num_mux": num_mux,
+                "gmacs_per_image": kcp.flops.count(single).gmacs_per_image,
+                **scores["best"][num_mux],
+            }
+            for num_mux, single in models_by_num_mux(model).items()
+        ],
+        "history": progress.history,
+        "test_accuracy": scores["best"][run.num_mux]["accuracy"],
+    }
+    if run.is_chief:
+        _write_images(run)
+        write_text(run.workdir / RESULTS_FILE, f"{json.dumps(results, indent=2)}\n")
+    return results
+
+
+def _write_images(run):
+    config, data = run.config, run.data
+    if not config.image_summaries or not can_draw():
+        return
+    # On this process alone: a copy outside the strategy.
+    model = kcp.bundle.load_model(run.workdir)
+    batches = data.batches("test", config.batch_size)
+    predictions = model.predict(batches, verbose=0).argmax(-1)
+    images, _ = next(batches.as_numpy_iterator())
+    write_images(
+        run.workdir / "tensorboard" / "test",
+        run.progress.epochs,
+        data.class_names,
+        run.num_mux,
+        images,
+        [int(label) for label in batches.map(lambda _, y: y).unbatch()],
+        predictions,
+    )
