@@ -62,10 +62,12 @@ class ServingModule(tf.Module):
         image_shape = preprocessor.image_shape
         # One function per N that all signatures call: traced and stored once.
         spec = tf.TensorSpec((None, *image_shape), tf.float32)
-        self.predict = {
+        traced = {
             n: tf.function(function, input_signature=[spec])
             for n, function in predict.items()
         }
+        # Attributes, so that the functions are saved with the module.
+        self.predict = list(traced.values())
         images, encoded = self._image_spec(image_shape), _string_spec("image_bytes")
         groups = self._image_spec((num_mux, *image_shape))
         functions = {
@@ -82,9 +84,8 @@ class ServingModule(tf.Module):
                 if can_decode(image_shape):
                     functions[f"serve_bytes_n{n}"] = (self._bytes, n, encoded)
         self.num_mux_of = {name: n for name, (_, n, _) in functions.items()}
-        # An attribute, so that the functions are saved with the module.
         self.functions = {
-            name: _traced(function, self.predict[n], spec)
+            name: _traced(function, traced[n], spec)
             for name, (function, n, spec) in functions.items()
         }
 

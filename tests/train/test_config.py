@@ -22,6 +22,14 @@ def test_flags_give_the_config():
     assert config == expected
 
 
+def test_several_numbers():
+    config = parse("--num_mux=1,2,4", "--num_mux_weights=0.5,0.25,0.25")
+    assert config.num_mux == (1, 2, 4)
+    assert config.num_mux_weights == (0.5, 0.25, 0.25)
+    config.check()
+    assert parse("--num_mux_weights=").num_mux_weights == ()
+
+
 def test_every_flag_has_help():
     values = flags.FlagValues()
     define_flags(values)
@@ -42,7 +50,9 @@ def test_saved_config(tmp_path):
     [
         ("--size=vit_xxl", "vit_nano4"),
         ("--model=resnet", "concatplexer"),
-        ("--num_mux=0", "equal to or greater than|positive|lower"),
+        ("--num_mux=0", "0 must be 1 or greater"),
+        ("--num_mux=1,two", "'two' is not a number, or several"),
+        ("--num_mux_weights=1,-1", "-1 must be 0 or greater"),
         ("--epochs=many", "epochs"),
         ("--attention_scope=all", "group"),
     ],
@@ -60,6 +70,9 @@ def test_bad_values_name_the_good_ones(argument, message):
         ({"random_erasing": 1.5}, "--random_erasing must be at most 1"),
         ({"distillation_weight": 0.0}, "--distillation_weight must be above 0"),
         ({"distillation_temperature": 0.0}, "--distillation_temperature must be"),
+        ({"own_norm": True}, "--own_norm is for elastic models: give several"),
+        ({"num_mux_weights": (1.0, 2.0)}, "--num_mux_weights is for elastic"),
+        ({"num_mux": (1, 2), "model": "image_multiplexer"}, "--model=concatplexer"),
         ({"profile": "5"}, "must be START,STOP"),
         ({"profile": "9,5"}, "must be START,STOP"),
     ],
@@ -84,6 +97,13 @@ def test_what_a_run_may_go_on_with(tmp_path):
         Config(epochs=4).check_same_run(tmp_path)
     with pytest.raises(ValueError, match="num_mux was 2, is 4; epochs was 5, is 3"):
         Config(epochs=3, num_mux=4).check_same_run(tmp_path)
+
+
+def test_several_numbers_are_saved(tmp_path):
+    Config(num_mux=(1, 2)).save(tmp_path)
+    Config(num_mux=(1, 2)).check_same_run(tmp_path)
+    with pytest.raises(ValueError, match=r"num_mux was \(1, 2\), is 2"):
+        Config(num_mux=2).check_same_run(tmp_path)
 
 
 def test_a_setting_that_is_newer_than_the_run(tmp_path):
