@@ -45,6 +45,10 @@ class ConcatPlexer(MultiplexedViT):
         proportional_attention: bool. For the reducer `"tome"`: whether a merged
             token counts in the backbone's attention as often as the patches in it
             (`ProportionalBlock`).
+        shuffle_slots: bool. For the scope `"group"` with `num_mux` > 1: whether
+            training draws at each step which image of a group gets which slot's
+            vector, so that no slot is favoured (`layers.SlotEmbedding`).
+        seed: int or `None`. Of these draws.
 
     Input: float images `(batch_size, height, width, channels)`, any `batch_size`
         >= 1, preprocessed as the ViT expects.
@@ -71,10 +75,18 @@ class ConcatPlexer(MultiplexedViT):
         reducer="conv",
         attention_scope="group",
         proportional_attention=False,
+        shuffle_slots=False,
+        seed=None,
         name="concatplexer",
     ):
         positive_int("num_mux", num_mux)
         one_of("attention_scope", attention_scope, ("group", "image"))
+        if shuffle_slots and (attention_scope == "image" or num_mux == 1):
+            raise ValueError(
+                "`shuffle_slots` needs slots: attention_scope='group' and `num_mux` "
+                f"> 1. Received: shuffle_slots={shuffle_slots!r}, "
+                f"attention_scope={attention_scope!r}, num_mux={num_mux!r}"
+            )
 
         def make_pair(stages):
             # Attention within each image is a sequence of one image.
@@ -87,6 +99,8 @@ class ConcatPlexer(MultiplexedViT):
                 reducer,
                 stages.num_prefix_tokens,
                 return_sizes=proportional_attention,
+                shuffle_slots=shuffle_slots,
+                seed=seed,
                 dtype=stages.dtype_policy,
                 name="multiplexer",
             )
@@ -111,6 +125,8 @@ class ConcatPlexer(MultiplexedViT):
         self.reducer = reducer
         self.attention_scope = attention_scope
         self.proportional_attention = proportional_attention
+        self.shuffle_slots = shuffle_slots
+        self.seed = seed
 
     def multiplex(self, multiplexer, tokens, block_inputs, stages):
         if not multiplexer.needs_scores:
@@ -146,4 +162,6 @@ class ConcatPlexer(MultiplexedViT):
             "reducer": self.reducer,
             "attention_scope": self.attention_scope,
             "proportional_attention": self.proportional_attention,
+            "shuffle_slots": self.shuffle_slots,
+            "seed": self.seed,
         }
