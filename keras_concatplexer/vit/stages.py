@@ -43,9 +43,13 @@ class Stages:
     norm: keras.layers.LayerNormalization
     head: keras.layers.Dense
 
+    def features(self, tokens):
+        """Tokens `(B, L, D)` -> the final norm of the class token, `(B, D)`."""
+        return self.norm(tokens[:, 0])
+
     def classify(self, tokens):
-        """Tokens `(B, L, D)` -> logits: the final norm on the class token, the head."""
-        return self.head(self.norm(tokens[:, 0]))
+        """Tokens `(B, L, D)` -> logits `(B, num_classes)`: the head on `features`."""
+        return self.head(self.features(tokens))
 
 
 # Each is a module with `matches(vit)`, `read(vit)`, `rebuild(vit, image_shape)` and
