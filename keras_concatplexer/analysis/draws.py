@@ -5,6 +5,28 @@ import dataclasses
 import numpy as np
 
 
+def balanced_orders(random, num_images, num_mux):
+    """Yields random orders without end; N in a row bring each image to each slot.
+
+    So slots are compared on the same images, and one with easy images by chance does
+    not look better. Each order by itself is as likely as any other. Where `num_mux`
+    does not divide `num_images`, a few images miss a slot.
+
+    Args:
+        random: NumPy's random generator.
+        num_images: int.
+        num_mux: int. Images per group.
+    """
+    while True:
+        order = random.permutation(num_images)
+        for _ in range(num_mux):
+            # All move on by one slot, then those of a slot change places.
+            order = np.roll(order, 1)
+            for slot in range(num_mux):
+                order[slot::num_mux] = random.permutation(order[slot::num_mux])
+            yield order
+
+
 def same_class_order(random, labels, num_mux):
     """Returns a random order in which groups share a class, as far as they can.
 

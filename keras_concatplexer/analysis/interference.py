@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 
 import keras
 import numpy as np
@@ -110,7 +111,8 @@ def interference(model, images, labels, num_draws=16, seed=0, batch_size=64):
             `num_mux` images at least.
         labels: int array `(num_images,)`.
         num_draws: int >= 2. Random orders; the model runs twice as many times over
-            the images.
+            the images. In a multiple of `num_mux` each image takes each slot as
+            often.
         seed: int. Of the orders.
         batch_size: int. Images per call; rounded up to whole groups.
 
@@ -202,7 +204,8 @@ def measure(forward, images, labels, num_mux, scope, num_draws, seed=0, num_rows
         num_mux=num_mux,
         num_rows=num_rows or whole_groups(len(images), num_mux),
     )
-    drawn = [run(random.permutation(len(labels))) for _ in range(num_draws)]
+    orders = draws.balanced_orders(random, len(labels), num_mux)
+    drawn = [run(order) for order in itertools.islice(orders, num_draws)]
     alike = [
         run(draws.same_class_order(random, labels, num_mux))
         for _ in range(num_draws if num_mux > 1 else 0)

@@ -1,6 +1,29 @@
+import itertools
+
 import numpy as np
+import pytest
 
 from keras_concatplexer.analysis import draws
+
+
+@pytest.mark.parametrize("num_mux, num_images", [(1, 5), (2, 6), (4, 8)])
+def test_each_image_takes_each_slot_as_often(num_mux, num_images):
+    random = np.random.default_rng(0)
+    orders = draws.balanced_orders(random, num_images, num_mux)
+    orders = list(itertools.islice(orders, 3 * num_mux))
+    assert all(sorted(order) == list(range(num_images)) for order in orders)
+    slots = np.argsort(orders, axis=-1) % num_mux
+    counts = np.stack([(slots == slot).sum(0) for slot in range(num_mux)])
+    np.testing.assert_array_equal(counts, 3)
+    assert len({tuple(order) for order in orders}) == len(orders)
+
+
+def test_every_order_is_as_likely():
+    random = np.random.default_rng(0)
+    orders = itertools.islice(draws.balanced_orders(random, 4, 2), 4800)
+    _, counts = np.unique(list(orders), axis=0, return_counts=True)
+    # 200 expected, standard deviation 14.
+    assert len(counts) == 24 and np.abs(counts - 200).max() < 70
 
 
 def test_groups_of_one_class_come_first():

@@ -46,6 +46,15 @@ def test_a_perfect_answer_never_changes():
     assert result.accuracy_other_class.accuracy == 1
 
 
+def test_slots_are_compared_on_the_same_images():
+    # Every third image is right, wherever it is.
+    def forward(rows):
+        return np.ones((len(rows), 2)), one_hot(np.zeros(len(rows), int))
+
+    result = measured(forward, num_mux=4)
+    assert {slot.accuracy for slot in result.slot_accuracy} == {6 / 16}
+
+
 def test_answers_of_the_left_neighbour():
     # Slot 0 is right; slot 1 is right with a neighbour of its class alone.
     result = measured(by_left_neighbour, num_mux=2, num_draws=200)
@@ -99,8 +108,8 @@ def test_a_tie_is_not_a_flip(lead, flips):
 
 
 @pytest.mark.parametrize("kind", ["image", "group", "mixture", "vit"])
-def test_models(make_vit, images, scramble, kind):
-    model = scramble(make_vit())
+def test_models(tiny_vit, images, scramble, kind):
+    model = scramble(tiny_vit)
     if kind == "mixture":
         model = scramble(kcp.ImageMultiplexerViT(model, num_mux=2))
     elif kind != "vit":
@@ -130,10 +139,10 @@ def test_models(make_vit, images, scramble, kind):
         result.spread = 0
 
 
-def test_the_features_are_what_the_head_gets(make_vit, images, scramble):
+def test_the_features_are_what_the_head_gets(tiny_vit, images, scramble):
     from keras_concatplexer.analysis.interference import _with_features
 
-    model = scramble(kcp.ConcatPlexer(make_vit(), num_mux=2))
+    model = scramble(kcp.ConcatPlexer(tiny_vit, num_mux=2))
     features, logits = _with_features(model)(images(4))
     np.testing.assert_array_equal(model.stages.head(features), logits)
     np.testing.assert_allclose(logits, model(images(4)), atol=1e-6)
@@ -156,9 +165,9 @@ def test_the_features_are_what_the_head_gets(make_vit, images, scramble):
         ({"model": "vit"}, "must be a ViT classifier"),
     ],
 )
-def test_errors(make_vit, images, changed, message):
+def test_errors(tiny_vit, images, changed, message):
     arguments = {"images": images(4), "labels": LABELS[:4], **changed}
     if "model" not in arguments:
-        arguments["model"] = kcp.ConcatPlexer(make_vit(), num_mux=2)
+        arguments["model"] = kcp.ConcatPlexer(tiny_vit, num_mux=2)
     with pytest.raises(ValueError, match=message):
         interference(**arguments)

@@ -51,8 +51,8 @@ def test_the_seed_decides():
 
 
 @pytest.mark.parametrize("num_mux, scope", [(2, "image"), (1, "group")])
-def test_without_neighbours_it_is_predict(make_vit, images, scramble, num_mux, scope):
-    model = kcp.ConcatPlexer(make_vit(), num_mux, attention_scope=scope)
+def test_without_neighbours_it_is_predict(tiny_vit, images, scramble, num_mux, scope):
+    model = kcp.ConcatPlexer(tiny_vit, num_mux, attention_scope=scope)
     scramble(model)
     expected = model.predict(images(5), verbose=0)
     logits = model.predict_ensemble(images(5), num_permutations=2, batch_size=3)
@@ -61,8 +61,8 @@ def test_without_neighbours_it_is_predict(make_vit, images, scramble, num_mux, s
 
 
 @pytest.mark.parametrize("kind", [kcp.ConcatPlexer, kcp.ImageMultiplexerViT])
-def test_one_group_answers_alike_in_any_order(make_vit, images, scramble, kind):
-    model = scramble(kind(make_vit(), num_mux=2))
+def test_one_group_answers_alike_in_any_order(tiny_vit, images, scramble, kind):
+    model = scramble(kind(tiny_vit, num_mux=2))
     inputs = images(2)
     both = [
         model.predict(inputs[order], verbose=0)[order] for order in ([0, 1], [1, 0])
