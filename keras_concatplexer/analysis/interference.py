@@ -78,8 +78,8 @@ class Interference:
             "N, scope": f"{self.num_mux}, {self.scope}",
             "predictions that flip": _percent(self.flip_rate),
             "images that flip at least once": _percent(self.flipped_images),
-            "spread of the true class's probability": f"{self.spread:.2g}",
-            "largest spread of an image": f"{self.max_spread:.2g}",
+            "spread of the true class's probability": f"{self.spread:.4f}",
+            "largest spread of an image": f"{self.max_spread:.4f}",
             "cosine similarity of features": f"{self.feature_similarity:.4f}",
             "accuracy": _percent(self.accuracy),
             **{
