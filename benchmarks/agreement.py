@@ -6,22 +6,16 @@ the same top-1 class, the largest difference of a probability, and the accuracy.
 """
 
 import json
+import sys
 
-import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 from absl import app, flags, logging
 
-import train.digits  # noqa: F401 (registers the embedded dataset)
-from keras_concatplexer import bundle
+from benchmarks import trained
 from savedmodel_export.fused import PRECISIONS, FusedClassifier
 
-flags.DEFINE_string("workdir", None, "Folder of a training run.", required=True)
-flags.DEFINE_string("dataset", "digits", "TFDS dataset of the run.")
-flags.DEFINE_string("data_dir", None, "Where TFDS keeps it.")
-flags.DEFINE_string("split", "test", "TFDS split.")
-flags.DEFINE_integer("batch_size", 64, "Images per call.", lower_bound=1)
+BATCH_SIZE = 64
 
 
 def agreement(model, batches):
@@ -61,18 +55,16 @@ def main(argv):
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
-    values = flags.FLAGS
-    description = bundle.read_description(values.workdir)
-    keras.config.set_dtype_policy(description.dtype_policy)
-    model = bundle.load_model(values.workdir)
-    dataset = tfds.load(values.dataset, split=values.split, data_dir=values.data_dir)
-    batches = [
-        (description.preprocessor(example["image"]), example["label"].numpy())
-        for example in dataset.batch(values.batch_size)
-    ]
+    try:
+        model, dataset = trained.load_from_flags(flags.FLAGS, BATCH_SIZE)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    batches = [(images, labels.numpy()) for images, labels in dataset]
     for precision, row in agreement(model, batches).items():
         print(json.dumps({"precision": precision, **row}))
 
 
 if __name__ == "__main__":
+    trained.define_flags()
+    flags.adopt_module_key_flags(trained)
     app.run(main)

@@ -9,8 +9,7 @@ again.
 """
 
 import dataclasses
-import json
-import pathlib
+import functools
 
 import keras
 from absl import app, flags, logging
@@ -18,6 +17,7 @@ from absl import app, flags, logging
 import keras_concatplexer as kcp
 from benchmarks.arrays import load_digits
 from benchmarks.recipe import Recipe, accuracy, train
+from benchmarks.rows import Rows
 
 SIZE = "vit_nano4"
 NUM_MUX = 2
@@ -31,7 +31,7 @@ PAIRS = (
     ("holographic", "unbind", 3),
 )
 
-flags.DEFINE_string("out", "build/multiplexers.jsonl", "File of the results.")
+flags.DEFINE_string("out", "build/multiplexers.json", "File of the results.")
 flags.DEFINE_string("data_dir", "build/data", "Where TFDS keeps the digits.")
 flags.DEFINE_integer("epochs", 30, "Epochs of every row.", lower_bound=3)
 flags.DEFINE_integer("seed", 0, "Seed of every row.", lower_bound=0)
@@ -86,23 +86,15 @@ def main(argv):
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
-    path = pathlib.Path(flags.FLAGS.out)
-    path.parent.mkdir(parents=True, exist_ok=True)
     recipe = Recipe(epochs=flags.FLAGS.epochs, seed=flags.FLAGS.seed)
-    lines = path.read_text().splitlines() if path.exists() else []
-    done = {
-        (row["name"], row["epochs"], row["seed"]): row for row in map(json.loads, lines)
-    }
+    done = Rows(flags.FLAGS.out)
     arrays = load_digits(flags.FLAGS.data_dir)
     print("| model, N = 2 | test accuracy | GMACs per image | seconds |")
     print("|---|---|---|---|")
     for name, (build, warmup) in rows().items():
         key = {"name": name, "epochs": recipe.epochs, "seed": recipe.seed}
-        row = done.get(tuple(key.values()))
-        if row is None:
-            row = {**key, **run_row(build, warmup, arrays, recipe)}
-            with path.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+        compute = functools.partial(run_row, build, warmup, arrays, recipe)
+        row = done.get(key, compute)
         print(
             f"| {name} | {row['test_accuracy']:.3f} | {row['gmacs_per_image']:.4f} "
             f"| {row['seconds']:.0f} |",

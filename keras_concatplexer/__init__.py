@@ -1,6 +1,14 @@
 """Several images in one forward pass of a Vision Transformer, for Keras 3."""
 
-from keras_concatplexer import bundle, flops, layers, metrics, preprocessing, vit
+from keras_concatplexer import (
+    analysis,
+    bundle,
+    flops,
+    layers,
+    metrics,
+    preprocessing,
+    vit,
+)
 from keras_concatplexer.models import (
     ConcatPlexer,
     ElasticConcatPlexer,
@@ -17,6 +25,7 @@ __all__ = [
     "ImageMultiplexerViT",
     "RetrievalWarmup",
     "__version__",
+    "analysis",
     "bundle",
     "flops",
     "from_preset",

@@ -23,6 +23,9 @@ tf.config.set_logical_device_configuration(
 SMALL = kcp.vit.ViTSize(
     hidden_dim=32, num_layers=4, num_heads=2, mlp_dim=64, patch_size=4
 )
+TINY = kcp.vit.ViTSize(
+    hidden_dim=16, num_layers=2, num_heads=2, mlp_dim=32, patch_size=4
+)
 IMAGE_SHAPE = (16, 16, 3)
 NUM_CLASSES = 10
 
@@ -57,6 +60,12 @@ def make_vit():
         )
 
     return make
+
+
+@pytest.fixture
+def tiny_vit():
+    """For tests that trace a model, which takes longer the more blocks there are."""
+    return kcp.vit.keras_cv_vit(TINY, IMAGE_SHAPE, NUM_CLASSES)
 
 
 @pytest.fixture
@@ -150,8 +159,7 @@ def tiny_config(digits_dir):
     from train.config import Config
 
     with pytest.MonkeyPatch.context() as patch:
-        size = kcp.vit.ViTSize(16, 2, 2, 32, 4)
-        patch.setitem(kcp.vit.SIZES, "vit_tiny_test", size)
+        patch.setitem(kcp.vit.SIZES, "vit_tiny_test", TINY)
         yield Config(
             size="vit_tiny_test",
             data_dir=str(digits_dir),

@@ -127,8 +127,8 @@ class Checkpoints:
 
 
 def state_variables(classifier, optimizer):
-    """What a checkpoint holds: the model's weights, then the optimizer's state."""
-    return [*classifier.weights, *optimizer.variables]
+    """What a checkpoint holds: the model's weights and seeds, the optimizer's state."""
+    return [*classifier.variables, *optimizer.variables]
 
 
 def checkpoint_bytes(variables):

@@ -100,6 +100,9 @@ class Config:
     attention_scope: str = _setting(
         "group", "Whether images of a group attend to each other.", ("group", "image")
     )
+    shuffle_slots: bool = _setting(
+        False, "Draw the slots of a group's images anew in each step (scope group)."
+    )
     transform: str = _setting(
         "gaussian_hadamard", "How an image_multiplexer keys its slots.", TRANSFORMS
     )

@@ -60,6 +60,8 @@ def _multiplexed(config, vit):
         num_mux=config.num_mux,
         reducer=config.reducer,
         attention_scope=config.attention_scope,
+        shuffle_slots=config.shuffle_slots,
+        seed=config.seed,
         **elastic,
         **depth,
     )

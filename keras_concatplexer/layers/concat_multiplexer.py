@@ -47,6 +47,9 @@ class ConcatMultiplexer(keras.layers.Layer):
         num_prefix_tokens: int. Tokens in front of the patches that are kept.
         return_sizes: bool. For the reducer `"tome"`: whether to return, as a second
             tensor, the logarithm of how many patches each token stands for.
+        shuffle_slots: bool. In training, draw for each group which image gets which
+            slot's vector; see `SlotEmbedding`. With `num_mux` 1 there are none.
+        seed: int or `None`. Of these draws.
 
     Call arguments:
         inputs: `(batch_size, num_prefix_tokens + rows * columns,
@@ -77,6 +80,8 @@ class ConcatMultiplexer(keras.layers.Layer):
         reducer="conv",
         num_prefix_tokens=1,
         return_sizes=False,
+        shuffle_slots=False,
+        seed=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -112,10 +117,16 @@ class ConcatMultiplexer(keras.layers.Layer):
                 f"return_sizes=True, reducer={reducer!r}, strides={self.strides}"
             )
         self.return_sizes = return_sizes
+        self.shuffle_slots = shuffle_slots
+        self.seed = seed
         self.slot_embedding = None
         if num_mux > 1:
             self.slot_embedding = SlotEmbedding(
-                num_mux, dtype=self.dtype_policy, name="slot_embedding"
+                num_mux,
+                shuffle_slots,
+                seed,
+                dtype=self.dtype_policy,
+                name="slot_embedding",
             )
 
     @property
@@ -212,4 +223,6 @@ class ConcatMultiplexer(keras.layers.Layer):
             "reducer": self.reducer,
             "num_prefix_tokens": self.num_prefix_tokens,
             "return_sizes": self.return_sizes,
+            "shuffle_slots": self.shuffle_slots,
+            "seed": self.seed,
         }

@@ -1,6 +1,7 @@
 """The learned vector that tells an image's tokens which slot they sit in."""
 
 import keras
+from keras import ops
 
 from keras_concatplexer.arguments import positive_int
 
@@ -15,6 +16,11 @@ class SlotEmbedding(keras.layers.Layer):
 
     Args:
         num_mux: int. Images per group.
+        shuffle: bool. In training, every group draws at each step which of its
+            images gets which vector, all orders alike. Attention does not know
+            the order of its tokens, so that this is the same as shuffling the
+            group. In inference slot i has vector i, with it or without.
+        seed: int or `None`. Of the draws.
 
     Input shape: `(num_groups, num_mux, num_tokens, hidden_dim)`, float.
     Output shape: the same.
@@ -28,9 +34,14 @@ class SlotEmbedding(keras.layers.Layer):
     TensorShape([1, 2, 5, 8])
     """
 
-    def __init__(self, num_mux, **kwargs):
+    def __init__(self, num_mux, shuffle=False, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.num_mux = positive_int("num_mux", num_mux)
+        self.shuffle = shuffle
+        self.seed = seed
+        # Its state is a weight: none without a use for it.
+        if shuffle:
+            self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape):
         self.embedding = self.add_weight(
@@ -39,11 +50,24 @@ class SlotEmbedding(keras.layers.Layer):
             name="embedding",
         )
 
-    def call(self, inputs):
-        return inputs + self.embedding
+    def call(self, inputs, training=False):
+        if not (self.shuffle and training):
+            return inputs + self.embedding
+        # Random numbers, sorted, give a random order: (G, N)
+        numbers = keras.random.uniform(
+            (ops.shape(inputs)[0], self.num_mux), seed=self.seed_generator
+        )
+        orders = ops.argsort(numbers, axis=-1)
+        # (N, 1, D) -> (G, N, 1, D)
+        return inputs + ops.take(self.embedding, orders, axis=0)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
 
     def get_config(self):
-        return {**super().get_config(), "num_mux": self.num_mux}
+        return {
+            **super().get_config(),
+            "num_mux": self.num_mux,
+            "shuffle": self.shuffle,
+            "seed": self.seed,
+        }

@@ -65,6 +65,10 @@ class ConcatPlexer(_ElasticForSeveralNumMux, MultiplexedViT):
             (`ProportionalBlock`).
         own_norm: bool. Whether the final norm is a copy of the ViT's with weights
             of its own, for models that share a ViT.
+        shuffle_slots: bool. For the scope `"group"` with `num_mux` > 1: whether
+            training draws at each step which image of a group gets which slot's
+            vector, so that no slot is favoured (`layers.SlotEmbedding`).
+        seed: int or `None`. Of these draws.
 
     Input: float images `(batch_size, height, width, channels)`, any `batch_size`
         >= 1, preprocessed as the ViT expects.
@@ -92,10 +96,18 @@ class ConcatPlexer(_ElasticForSeveralNumMux, MultiplexedViT):
         attention_scope="group",
         proportional_attention=False,
         own_norm=False,
+        shuffle_slots=False,
+        seed=None,
         name="concatplexer",
     ):
         positive_int("num_mux", num_mux)
         one_of("attention_scope", attention_scope, ("group", "image"))
+        if shuffle_slots and (attention_scope == "image" or num_mux == 1):
+            raise ValueError(
+                "`shuffle_slots` needs slots: attention_scope='group' and `num_mux` "
+                f"> 1. Received: shuffle_slots={shuffle_slots!r}, "
+                f"attention_scope={attention_scope!r}, num_mux={num_mux!r}"
+            )
 
         def make_pair(stages):
             # Attention within each image is a sequence of one image.
@@ -108,6 +120,8 @@ class ConcatPlexer(_ElasticForSeveralNumMux, MultiplexedViT):
                 reducer,
                 stages.num_prefix_tokens,
                 return_sizes=proportional_attention,
+                shuffle_slots=shuffle_slots,
+                seed=seed,
                 dtype=stages.dtype_policy,
                 name="multiplexer",
             )
@@ -133,6 +147,8 @@ class ConcatPlexer(_ElasticForSeveralNumMux, MultiplexedViT):
         self.attention_scope = attention_scope
         self.proportional_attention = proportional_attention
         self.own_norm = own_norm
+        self.shuffle_slots = shuffle_slots
+        self.seed = seed
 
     def multiplex(self, multiplexer, tokens, block_inputs, stages):
         if not multiplexer.needs_scores:
@@ -169,4 +185,6 @@ class ConcatPlexer(_ElasticForSeveralNumMux, MultiplexedViT):
             "attention_scope": self.attention_scope,
             "proportional_attention": self.proportional_attention,
             "own_norm": self.own_norm,
+            "shuffle_slots": self.shuffle_slots,
+            "seed": self.seed,
         }

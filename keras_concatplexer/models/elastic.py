@@ -31,6 +31,8 @@ class ElasticConcatPlexer(ConcatPlexer):
         attention_scope: as of `ConcatPlexer`.
         proportional_attention: as of `ConcatPlexer`.
         own_norm: bool. Whether each N > 1 has a final norm of its own.
+        shuffle_slots: as of `ConcatPlexer`.
+        seed: as of `ConcatPlexer`.
         num_mux_weights: sequence of positive floats, one per N, or `None` for equal
             ones: the share of a training batch that each N gets. A part is a whole
             number of groups; what is left over goes to the smallest N.
@@ -64,6 +66,8 @@ class ElasticConcatPlexer(ConcatPlexer):
         attention_scope="group",
         proportional_attention=False,
         own_norm=False,
+        shuffle_slots=False,
+        seed=None,
         num_mux_weights=None,
         distillation_weight=0.0,
         distillation_temperature=2.0,
@@ -85,6 +89,8 @@ class ElasticConcatPlexer(ConcatPlexer):
                 attention_scope,
                 proportional_attention and n > 1,
                 own_norm and n > 1,
+                shuffle_slots and n > 1,
+                seed,
                 name=f"{name}_n{n}",
             )
             for n, steps, window in zip(
@@ -115,6 +121,8 @@ class ElasticConcatPlexer(ConcatPlexer):
         self.attention_scope = attention_scope
         self.proportional_attention = proportional_attention
         self.own_norm = own_norm
+        self.shuffle_slots = shuffle_slots
+        self.seed = seed
         self.num_mux_weights = num_mux_weights
         self.distillation_weight = distillation_weight
         self.distillation_temperature = distillation_temperature

@@ -3,6 +3,7 @@
 import keras
 
 from keras_concatplexer.layers import ClassAttention
+from keras_concatplexer.models import ensemble
 from keras_concatplexer.vit.stages import read_stages
 
 
@@ -119,6 +120,32 @@ class MultiplexedViT(keras.Model):
         for block in stages.blocks[patchifier_depth:]:
             tokens = block(tokens)
         return tokens
+
+    def predict_ensemble(self, images, num_permutations, batch_size=32, seed=0):
+        """Averages each image's logits over its slots and random neighbours.
+
+        For each of `num_permutations` random orders of the images, the images of
+        every group move through all its slots, so that every image takes every slot
+        once: `num_mux * num_permutations` times the cost of `predict`. Where an
+        answer depends on its image alone, this is `predict`.
+
+        Args:
+            images: float array `(num_images, height, width, channels)`, any number
+                of images >= 1.
+            num_permutations: int. Orders to average over.
+            batch_size: int. Images per call; rounded up to whole groups.
+            seed: int. Of the orders.
+
+        Returns:
+            float32 array `(num_images, num_classes)`, in the order of the images.
+
+        Raises:
+            ValueError: if there are no images, an argument is not as above, or the
+                model is elastic: use the model that `at` gives.
+        """
+        return ensemble.predict_ensemble(
+            self, images, num_permutations, batch_size, seed
+        )
 
     @property
     def stages(self):

@@ -43,13 +43,17 @@ class Stages:
     norm: keras.layers.LayerNormalization
     head: keras.layers.Dense
 
-    def classify(self, tokens, norm=None):
-        """Tokens `(B, L, D)` -> logits: the final norm on the class token, the head.
+    def features(self, tokens, norm=None):
+        """Tokens `(B, L, D)` -> the final norm of the class token, `(B, D)`.
 
         Another `norm` may stand in for the ViT's.
         """
         norm = self.norm if norm is None else norm
-        return self.head(norm(tokens[:, 0]))
+        return norm(tokens[:, 0])
+
+    def classify(self, tokens, norm=None):
+        """Tokens `(B, L, D)` -> logits `(B, num_classes)`: the head on `features`."""
+        return self.head(self.features(tokens, norm))
 
 
 # Each is a module with `matches(vit)`, `read(vit)`, `rebuild(vit, image_shape)` and

@@ -26,6 +26,9 @@ NUM_CLASSES = 5
 # Name -> function of a ViT that returns the model to train and compare.
 MODELS = {
     "concat_group": lambda vit: kcp.ConcatPlexer(vit, num_mux=2),
+    "concat_group_shuffled": lambda vit: kcp.ConcatPlexer(
+        vit, num_mux=2, shuffle_slots=True, seed=3
+    ),
     "concat_image_resized": lambda vit: kcp.ConcatPlexer(
         kcp.vit.at_resolution(vit, (8, 16, 3)), num_mux=2, attention_scope="image"
     ),
@@ -134,6 +137,17 @@ def resized_positions(grid_shape):
     return keras.ops.convert_to_numpy(resize(positions, 2, (4, 6), grid_shape))
 
 
+def neighbours(model):
+    """Returns what `analysis` and the ensemble find, as one array."""
+    images = make_images(model)
+    labels = np.arange(len(images)) % NUM_CLASSES
+    result = kcp.analysis.interference(model, images, labels, num_draws=2)
+    logits = model.predict_ensemble(images, num_permutations=2)
+    return np.array(
+        [result.flip_rate, result.spread, result.feature_similarity, *logits.ravel()]
+    )
+
+
 def main(folder):
     """Writes `results.npz` and one `<name>.keras` for each model to `folder`."""
     results = {"backend": keras.backend.backend(), "imported": IMPORTED}
@@ -156,6 +170,8 @@ def main(folder):
         for index, weight in enumerate(weights):
             results[f"{name}/weight/{index}"] = weight
         results[f"{name}/logits"] = model.predict(images, verbose=0)
+        if name == "concat_group":
+            results["neighbours"] = neighbours(model)
         model.save(pathlib.Path(folder) / f"{name}.keras")
     for grid_shape in ((7, 9), (2, 3)):
         results[f"positions/{grid_shape}"] = resized_positions(grid_shape)

@@ -80,6 +80,13 @@ def test_file_of_one_backend_loads_on_the_other(name, folder, results):
     np.testing.assert_allclose(logits, results[f"{name}/logits"], atol=1e-4)
 
 
+def test_neighbours_agree(folder, results):
+    model = keras.saving.load_model(folder / "concat_group.keras")
+    found = jax_script.neighbours(model)
+    assert found[1] > 0
+    np.testing.assert_allclose(found, results["neighbours"], atol=1e-4)
+
+
 @pytest.mark.parametrize("grid_shape", [(7, 9), (2, 3)])
 def test_interpolation_agrees(grid_shape, results):
     expected = jax_script.resized_positions(grid_shape)

@@ -207,6 +207,11 @@ def test_defaults(make_vit):
         ({"reducer": "pool"}, "`reducer` must be one of"),
         ({"reducer": "select", "patchifier_depth": 0}, "must be at least 1"),
         ({"proportional_attention": True}, "Only the reducer 'tome' merges"),
+        ({"shuffle_slots": True, "num_mux": 1}, "`shuffle_slots` needs slots"),
+        (
+            {"shuffle_slots": True, "attention_scope": "image"},
+            "shuffle_slots=True, attention_scope='image', num_mux=2",
+        ),
     ],
 )
 def test_errors(make_vit, kwargs, message):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_concatplexer as kcp
 from train.checkpoint import (
     Checkpoints,
     Progress,
@@ -122,3 +123,11 @@ def test_the_estimate_covers_the_files(variables, tmp_path):
     written = sum(file.stat().st_size for file in tmp_path.rglob("*.npz"))
     assert 2 * 80_000 < written < checkpoint_bytes(large) == 6 * 80_000
     assert json.loads((checkpoints.complete()[0] / "progress.json").read_text())
+
+
+def test_the_state_of_random_layers_is_kept(make_vit):
+    # So that a run goes on with the draws that would have followed.
+    model = kcp.ConcatPlexer(make_vit(), num_mux=2, shuffle_slots=True)
+    generator = model.get_layer("multiplexer").slot_embedding.seed_generator
+    state = state_variables(model, keras.optimizers.SGD())
+    assert any(variable is generator.state for variable in state)

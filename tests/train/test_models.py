@@ -39,6 +39,8 @@ def test_settings_reach_the_model(file):
     model = build_model(config, SHAPE, CLASSES)
     assert (model.num_mux, model.patchifier_depth) == (4, 1)
     assert (model.reducer, model.attention_scope) == ("mean", "image")
+    model = build_model(Config(**settings, shuffle_slots=True), SHAPE, CLASSES)
+    assert model.shuffle_slots
     config = Config(**settings, model="image_multiplexer", transform="holographic")
     model = build_model(config, SHAPE, CLASSES)
     assert (model.num_mux, model.patchifier_depth) == (4, 1)

@@ -1,0 +1,22 @@
+import numpy as np
+
+import keras_concatplexer as kcp
+from benchmarks import slot_bias
+from benchmarks.arrays import Arrays
+from benchmarks.recipe import Recipe
+
+
+def test_a_row(tiny_vit, images, scramble, monkeypatch):
+    monkeypatch.setattr(kcp.vit, "keras_cv_vit", lambda *_: tiny_vit)
+    # Training is tested elsewhere; here it moves all weights.
+    monkeypatch.setattr(slot_bias, "train", lambda model, *_: scramble(model) and 1.0)
+    labels = np.arange(8) % 3
+    arrays = Arrays("some", images(8), labels, images(8), labels, num_classes=3)
+    recipe = Recipe(epochs=1, batch_size=4)
+    row = slot_bias.run_row(arrays, recipe, shuffle_slots=True, num_draws=4)
+    assert row["num_mux"] == len(row["slot_accuracy"]) == 4
+    accuracies = [slot["accuracy"] for slot in row["slot_accuracy"]]
+    assert row["between_slots"] == max(accuracies) - min(accuracies)
+    assert row["slot_vectors"] > 0
+    line = slot_bias.table_line({"shuffle_slots": True, "seed": 0, **row})
+    assert line.startswith("| yes | 0 |") and line.count("|") == 10
