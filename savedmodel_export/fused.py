@@ -72,7 +72,7 @@ class FusedClassifier(tf.Module):
         queries = "first" if reads_first_tokens else "all"
         self.blocks.append(FusedBlock(last, dtype, f"block_{len(others)}", queries))
         self._ends_in_first_tokens = reads_first_tokens
-        self.norm = FusedNorm(stages.norm)
+        self.norm = FusedNorm(stages.norm, tf.float32)
         self.head = FusedDense(stages.head.kernel, stages.head.bias, tf.float32, "head")
 
     def __call__(self, images):
