@@ -47,6 +47,8 @@ setup(
         "hub": ["keras-hub==0.32.0"],
         "formats": ["onnx", "onnxruntime", "openvino", "tf2onnx"],
         "bench": ["matplotlib", "rich"],
+        # The other runtimes of `python -m benchmarks.throughput`.
+        "peers": ["torch==2.13.0", "onnx", "onnxruntime", "openvino", "tf2onnx"],
         "test": [
             "jax",
             "pillow",

@@ -77,7 +77,8 @@ class FusedClassifier(tf.Module):
 
     def __call__(self, images):
         batch_size = ops.shape(images)[0]
-        tokens = self.embedding(images)
+        with tf.name_scope("embedding"):
+            tokens = self.embedding(images)
         num_tokens, images_per_sequence = self._num_tokens, 1
         with tf.name_scope("patchifier" if self.multiplexer else "backbone"):
             for block in self.blocks[: self._depth]:
