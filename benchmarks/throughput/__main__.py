@@ -33,14 +33,13 @@ from benchmarks.timing import MIN_REPEATS
 
 RESULTS = pathlib.Path("benchmarks/results")
 REFERENCE_BATCH_SIZE = 8
-# In a quick run a row takes one call a round, or a few of the short ones.
-MIN_SECONDS, QUICK_SECONDS = 0.4, 0.2
 
 flags.DEFINE_bool("quick", False, "A few rows at batch 8, compared with the last run.")
 flags.DEFINE_list("batch_sizes", ["1", "8", "32", "128"], "Images per request.")
 flags.DEFINE_string("rows", "", "Regular expression: measure the rows it finds only.")
 flags.DEFINE_integer("image_size", 224, "Side of the images.")
 flags.DEFINE_integer("repeats", MIN_REPEATS, "Rounds.", lower_bound=MIN_REPEATS)
+flags.DEFINE_float("min_seconds", 0.4, "A row is repeated so long in each round.")
 flags.DEFINE_integer("threads", 0, "Cores of every runtime; 0: all.", lower_bound=0)
 flags.DEFINE_integer("memory_batch_size", 32, "Images per request of the peak memory.")
 flags.DEFINE_string("out", "", "Folder of the results.")
@@ -96,7 +95,7 @@ def measure(rows, sizes, values, skipped):
             threads,
             sizes,
             values.repeats,
-            QUICK_SECONDS if values.quick else MIN_SECONDS,
+            values.min_seconds,
             log,
         )
         memory = {}

@@ -1,5 +1,6 @@
 """Builds the rows' models, counts them, and exports them as their users would."""
 
+import dataclasses
 import pathlib
 
 import keras_concatplexer as kcp
@@ -31,7 +32,9 @@ class Exporter:
             `gmacs_by_stage` and `gmacs_executed`.
         """
         if row.runtime == "torch":
-            return {"path": kcp.vit.SIZES[row.size], **self._costs(row)}
+            # Plain values: the class would import this library there, and Keras.
+            sizes = dataclasses.asdict(kcp.vit.SIZES[row.size])
+            return {"path": sizes, **self._costs(row)}
         if row.file_key not in self._files:
             self._files[row.file_key] = self._write(row)
         return {"path": self._files[row.file_key], **self._costs(row)}

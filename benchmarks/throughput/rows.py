@@ -50,7 +50,9 @@ class Row:
     @property
     def file_key(self):
         """What tells one exported file from another; rows may share one."""
-        return *self.model_key, self.file_format, self.fuse, self.precision
+        # Only the fused graph is written in a precision of its own.
+        precision = self.precision if self.fuse else None
+        return *self.model_key, self.file_format, precision
 
 
 GEMMS = tuple(

@@ -1,5 +1,7 @@
 """The same ViT in PyTorch, eager or compiled."""
 
+import types
+
 import torch
 
 from benchmarks.throughput.runner import Runner
@@ -17,7 +19,7 @@ class TorchRunner(Runner):
         torch.manual_seed(0)
 
     def load(self, row, path):
-        model = ViT(path, row.image_size, NUM_CLASSES).eval()
+        model = ViT(types.SimpleNamespace(**path), row.image_size, NUM_CLASSES).eval()
         model = model.to(getattr(torch, row.precision))
         if row.compiled:
             # One graph for all batch sizes: each more takes half a minute to compile.
