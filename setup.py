@@ -46,7 +46,17 @@ setup(
         "serving": ["requests", "rich"],
         "hub": ["keras-hub==0.32.0"],
         "formats": ["onnx", "onnxruntime", "openvino", "tf2onnx"],
-        "bench": ["matplotlib", "rich"],
+        # The other runtimes of `python -m benchmarks.throughput`; `make` has no need
+        # of them, and what is missing is left out.
+        "bench": [
+            "matplotlib",
+            "onnx",
+            "onnxruntime",
+            "openvino",
+            "rich",
+            "tf2onnx",
+            "torch",
+        ],
         "test": [
             "jax",
             "pillow",

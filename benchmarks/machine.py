@@ -1,47 +1,34 @@
-"""What machine a measurement was taken on, and how fast its matrix products are."""
+"""What machine a measurement was taken on, and whether it is free for one."""
 
+import importlib.metadata
 import os
 import platform
 
-import tensorflow as tf
-
 from savedmodel_export.cpu import cpu_info
 
-# The larger product of ViT-B/16's MLP at batch 8: rows, inner, columns.
-GEMM_SHAPE = (8 * 197, 768, 3072)
+PACKAGES = ("tensorflow", "keras", "keras-cv", "numpy")
 
 
-def gemm_functions():
-    """dict, dtype name -> function that computes one large matrix product."""
-    return {dtype: _gemm_function(dtype) for dtype in ("float32", "bfloat16")}
+def description(packages=PACKAGES):
+    """Dict of what may change a measurement: processor, cores, versions.
 
-
-def gemm_flops():
-    """Floating-point operations of one such product."""
-    rows, inner, columns = GEMM_SHAPE
-    return 2 * rows * inner * columns
-
-
-def _gemm_function(dtype):
-    rows, inner, columns = GEMM_SHAPE
-    left = tf.cast(tf.random.stateless_normal((rows, inner), (0, 0)), dtype)
-    right = tf.cast(tf.random.stateless_normal((inner, columns), (0, 1)), dtype)
-    product = tf.function(tf.matmul)
-    # An eager tensor is computed when its function returns, on the CPU.
-    return lambda: product(left, right)
-
-
-def description():
-    """Dict of what may change a measurement: processor, cores, versions."""
+    Args:
+        packages: names of distributions; those not installed are left out.
+    """
     cpu, features = cpu_info()
-    wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+    wanted = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_tile")
     return {
         "cpu": cpu or platform.processor(),
         "features": [name for name in wanted if name in features],
-        "cores": len(os.sched_getaffinity(0)),
-        "tensorflow": tf.__version__,
+        "cores": num_cores(),
         "python": platform.python_version(),
+        **{name: version for name in packages if (version := _version(name))},
     }
+
+
+def num_cores():
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def check_idle(limit=0.5):
@@ -50,9 +37,16 @@ def check_idle(limit=0.5):
     Raises:
         RuntimeError: if the load of the last minute is above `limit` per core.
     """
-    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    load, cores = os.getloadavg()[0], num_cores()
     if load > limit * cores:
         raise RuntimeError(
             f"The machine is busy: load {load:.1f} on {cores} cores, allowed "
             f"{limit * cores:.1f}. Wait, or pass --allow_load to measure all the same."
         )
+
+
+def _version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -68,7 +68,7 @@ class FusedClassifier(tf.Module):
             )
         self._ends_in_first_tokens = reads_first_tokens
         norm = model.norm if isinstance(model, MultiplexedViT) else stages.norm
-        self.norm = FusedNorm(norm)
+        self.norm = FusedNorm(norm, tf.float32)
         if like is not None:
             self.embedding, self.blocks, self.head = (
                 like.embedding,
@@ -88,7 +88,8 @@ class FusedClassifier(tf.Module):
 
     def __call__(self, images):
         batch_size = ops.shape(images)[0]
-        tokens = self.embedding(images)
+        with tf.name_scope("embedding"):
+            tokens = self.embedding(images)
         num_tokens, images_per_sequence = self._num_tokens, 1
         with tf.name_scope("patchifier" if self.multiplexer else "backbone"):
             for block in self.blocks[: self._depth]:

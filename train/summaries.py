@@ -82,7 +82,13 @@ class RunDescription(keras.callbacks.Callback):
 
         settings = dataclasses.asdict(self.config)
         with tf.summary.create_file_writer(self.folder).as_default(step=0):
-            hparams.hparams(settings)
+            # It knows single values only.
+            hparams.hparams(
+                {
+                    name: str(value) if isinstance(value, tuple) else value
+                    for name, value in settings.items()
+                }
+            )
             tf.summary.text("config", _as_code(json.dumps(settings, indent=2)))
             tf.summary.text("model", _as_code(describe(self.classifier, self.cost)))
             tf.summary.scalar("gmacs_per_image", self.cost.gmacs_per_image)

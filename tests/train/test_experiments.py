@@ -16,7 +16,7 @@ def test_experiments_are_valid_settings_with_a_command(name):
     for field in dataclasses.fields(Config):
         choices = field.metadata["choices"]
         assert choices is None or getattr(config, field.name) in choices
-        assert type(getattr(config, field.name)) is field.type
+        assert isinstance(getattr(config, field.name), field.type)
     text = inspect.getdoc(EXPERIMENTS[name])
     assert f"--experiment={name}" in text
     assert "Result: " in text

@@ -1,0 +1,81 @@
+"""`python -m benchmarks.readme`: writes README's tables from the files of results.
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`; NAME is one of
+`TABLES`.
+"""
+
+import json
+import pathlib
+import re
+
+from absl import app
+
+from benchmarks.throughput import report
+from benchmarks.throughput.rows import DEPTHS, PLAIN, PRECISIONS
+
+ROOT = pathlib.Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+README = ROOT / "README.md"
+MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
+
+
+def throughput(folder):
+    """The rows and columns of the throughput table that a first look needs."""
+    results = json.loads((folder / "throughput.json").read_text())
+    names = [PLAIN]
+    for precision in PRECISIONS:
+        names.append(f"vit_b16, {precision}")
+        names += [
+            f"concatplexer_b16_n{num_mux}, group scope, {precision}"
+            for num_mux in DEPTHS
+        ]
+    names += [
+        "imagemux_b16_n2, bfloat16",
+        "vit_b32, bfloat16",
+        "vit_s16, bfloat16",
+        "vit_b16, PyTorch compiled, bfloat16",
+        "vit_b16, OpenVINO, bfloat16",
+        "vit_b16, ONNX Runtime, float32",
+    ]
+    ratios = ("over_plain_keras", "over_fused_vit", "of_ideal")
+    return report.markdown(results, names, ratios, details=False)
+
+
+# Name in README -> function, folder of the results -> Markdown.
+TABLES = {"throughput": throughput}
+
+
+def render(text, folder=RESULTS, tables=None):
+    """Returns a Markdown text with all marked tables made anew.
+
+    Args:
+        text: str.
+        folder: path of the results.
+        tables: dict, name -> function; `TABLES` by default.
+
+    Raises:
+        ValueError: for a marker that names no table.
+    """
+    tables = TABLES if tables is None else tables
+
+    def replace(found):
+        start, name, end = found.groups()
+        if name not in tables:
+            raise ValueError(
+                f"Expected the name of a table, one of {', '.join(tables)}. "
+                f"Received: {name}"
+            )
+        return start + tables[name](pathlib.Path(folder)) + end
+
+    return MARKED.sub(replace, text)
+
+
+def main(argv):
+    """Rewrites README in place."""
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    README.write_text(render(README.read_text()))
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,1 @@
+"""How speed and memory change with N, image size and batch."""

@@ -1,0 +1,163 @@
+"""The rows of the comparison: what is measured, in which runtime and precision."""
+
+import dataclasses
+
+PLAIN = "vit_b16, plain Keras"
+PRECISIONS = ("float32", "bfloat16")
+DEPTHS = {2: 6, 4: 3}
+ELASTIC = {"num_mux": (1, 2, 4), "patchifier_depth": 3}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One model in one runtime and precision.
+
+    Attributes:
+        name: str, unique.
+        precision: `"float32"` or `"bfloat16"`.
+        size: name of the ViT.
+        kind: `"vit"`, `"concat"`, `"imagemux"` or `"gemm"`, a bare matrix product.
+        arguments: tuple of pairs, arguments of the multiplexed model.
+        runtime: name in `runtimes.RUNTIMES`.
+        file_format: what the runtime reads: `"saved_model"`, a format of
+            `savedmodel_export.other_formats`, or `None` for a model of its own.
+        fuse: bool. Whether the fused graph is exported.
+        compiled: bool. Whether PyTorch compiles it.
+        signature: name of the SavedModel's function.
+        image_size: int. Side of the images.
+        costs_as: tuple of pairs: arguments of the model that costs the same, for
+            one N of an elastic model.
+    """
+
+    name: str
+    precision: str = "float32"
+    size: str = "vit_b16"
+    kind: str = "vit"
+    arguments: tuple = ()
+    runtime: str = "tensorflow"
+    file_format: str | None = "saved_model"
+    fuse: bool = True
+    compiled: bool = False
+    signature: str = "serving_default"
+    image_size: int = 224
+    costs_as: tuple = ()
+
+    @property
+    def model_key(self):
+        """What tells one Keras model from another."""
+        return self.size, self.image_size, self.kind, self.arguments
+
+    @property
+    def file_key(self):
+        """What tells one exported file from another; rows may share one."""
+        # Only the fused graph is written in a precision of its own.
+        precision = self.precision if self.fuse else None
+        return *self.model_key, self.file_format, precision
+
+
+GEMMS = tuple(
+    Row(f"gemm, {precision}", precision, kind="gemm", file_format=None)
+    for precision in PRECISIONS
+)
+
+
+def vit_row(size, precision, **options):
+    """The fused ViT itself."""
+    return Row(f"{size}, {precision}", precision, size, **options)
+
+
+def concat_row(size, num_mux, precision, name="", **options):
+    """A ConcatPlexer, of a depth as in the table; `options` are its arguments."""
+    arguments = {
+        "num_mux": num_mux,
+        "patchifier_depth": DEPTHS.get(num_mux),
+        "attention_scope": "group",
+        **options,
+    }
+    title = f"concatplexer_{size.removeprefix('vit_')}_n{num_mux}"
+    scope = f", {arguments['attention_scope']} scope"
+    return Row(
+        f"{title}{scope}{name}, {precision}",
+        precision,
+        size,
+        "concat",
+        tuple(arguments.items()),
+    )
+
+
+def _elastic_row(num_mux):
+    return Row(
+        f"elastic_b16 at N = {num_mux}, bfloat16",
+        "bfloat16",
+        kind="concat",
+        arguments=tuple(ELASTIC.items()),
+        signature=f"predict_n{num_mux}",
+        costs_as=tuple({**ELASTIC, "num_mux": num_mux}.items()),
+    )
+
+
+def _imagemux_row(num_mux, precision):
+    arguments = (("num_mux", num_mux), ("patchifier_depth", 0))
+    name = f"imagemux_b16_n{num_mux}, {precision}"
+    return Row(name, precision, kind="imagemux", arguments=arguments)
+
+
+def _tome_row(num_mux, precision):
+    options = {"reducer": "tome", "attention_scope": "image"}
+    return concat_row("vit_b16", num_mux, precision, ", ToMe", **options)
+
+
+def _torch_row(precision, compiled):
+    form = "compiled" if compiled else "eager"
+    return Row(
+        f"vit_b16, PyTorch {form}, {precision}",
+        precision,
+        runtime="torch",
+        file_format=None,
+        compiled=compiled,
+    )
+
+
+def _other_row(title, runtime, file_format, precision):
+    name = f"vit_b16, {title}, {precision}"
+    return Row(name, precision, runtime=runtime, file_format=file_format, fuse=False)
+
+
+def full_rows():
+    """The whole table, in its order."""
+    rows = [Row(PLAIN, fuse=False)]
+    for precision in PRECISIONS:
+        rows.append(vit_row("vit_b16", precision))
+        rows += [
+            concat_row("vit_b16", num_mux, precision, attention_scope=scope)
+            for num_mux in DEPTHS
+            for scope in ("group", "image")
+        ]
+    rows += [_elastic_row(num_mux) for num_mux in ELASTIC["num_mux"]]
+    rows += [_imagemux_row(num_mux, "bfloat16") for num_mux in DEPTHS]
+    rows += [_tome_row(num_mux, "bfloat16") for num_mux in DEPTHS]
+    rows += [vit_row(size, "bfloat16") for size in ("vit_b32", "vit_s16")]
+    rows += [
+        _torch_row(precision, compiled)
+        for compiled in (False, True)
+        for precision in PRECISIONS
+    ]
+    rows += [
+        _other_row("OpenVINO", "openvino", "openvino", precision)
+        for precision in PRECISIONS
+    ]
+    rows.append(_other_row("ONNX Runtime", "onnxruntime", "onnx", "float32"))
+    return rows
+
+
+def quick_rows():
+    """The few rows of the two-minute check."""
+    wanted = (
+        PLAIN,
+        "vit_b16, float32",
+        "vit_b16, bfloat16",
+        "concatplexer_b16_n2, group scope, bfloat16",
+        "concatplexer_b16_n4, group scope, bfloat16",
+        "vit_b16, PyTorch eager, bfloat16",
+    )
+    return [row for row in full_rows() if row.name in wanted]

@@ -1,0 +1,30 @@
+import pytest
+
+from benchmarks import readme
+
+LIMIT = 200_000
+
+
+def test_tables_are_those_of_the_files():
+    text = readme.README.read_text()
+    assert "<!-- table: throughput -->" in text
+    assert readme.render(text) == text, "run `python -m benchmarks.readme`"
+
+
+def test_results_are_small():
+    large = {
+        path.name: path.stat().st_size
+        for path in readme.RESULTS.rglob("*")
+        if path.is_file() and path.stat().st_size >= LIMIT
+    }
+    assert not large
+
+
+def test_only_what_is_marked_is_replaced(tmp_path):
+    text = "a\n<!-- table: t -->\nold\n<!-- end -->\nb\n<!-- end -->\n"
+    tables = {"t": lambda folder: f"new {folder.name}"}
+    rendered = readme.render(text, tmp_path, tables)
+    assert rendered == text.replace("old", f"new {tmp_path.name}")
+    assert readme.render(rendered, tmp_path, tables) == rendered
+    with pytest.raises(ValueError, match="one of t. Received: u"):
+        readme.render(text.replace(": t", ": u"), tmp_path, tables)
