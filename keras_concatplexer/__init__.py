@@ -1,6 +1,7 @@
 """Several images in one forward pass of a Vision Transformer, for Keras 3."""
 
 from keras_concatplexer import bundle, flops, layers, metrics, preprocessing, vit
+from keras_concatplexer.budget import choose_num_mux
 from keras_concatplexer.models import (
     ConcatPlexer,
     ImageMultiplexerViT,
@@ -16,6 +17,7 @@ __all__ = [
     "RetrievalWarmup",
     "__version__",
     "bundle",
+    "choose_num_mux",
     "flops",
     "from_preset",
     "layers",
