@@ -51,7 +51,10 @@ class QueueEstimate:
     def __init__(self, memory, concurrency=None):
         self._memory, self._concurrency = memory, concurrency
         self._in_flight = {}  # An ordered set.
+        self._waiting = collections.Counter()  # N -> images in flight
         self._service = {}  # N -> (seconds per image, requests)
+        self._lowest = {}  # N -> the least that the seconds per image have been
+        self._present = None  # N of the last answer
         self._sent = collections.deque()  # (time, images)
         self._last_answer = self._first_sent = None
 
@@ -59,6 +62,7 @@ class QueueEstimate:
         """Returns a new `Request`, in flight from now on."""
         request = Request(now, num_mux, num_images)
         self._in_flight[request] = None
+        self._waiting[num_mux] += num_images
         request.expected = self._backlog(now)
         self._sent.append((now, num_images))
         self._first_sent = now if self._first_sent is None else self._first_sent
@@ -69,15 +73,17 @@ class QueueEstimate:
         started = self._end(request, now)
         request.finished = now
         sample = (now - started) / request.num_images
-        before, count = self._service.get(request.num_mux, (0.0, 0))
-        weight = 1 / min(count + 1, MEMORY)
-        mean = before + (sample - before) * weight
-        if count >= MEMORY and before > 0:
-            # What makes the server faster or slower does so at every N. Without this,
-            # a bad moment would be remembered of an N that is not asked any more.
-            for n, (other, times) in self._service.items():
-                self._service[n] = (other * mean / before, times)
-        self._service[request.num_mux] = (mean, count + 1)
+        mean, count = self._service.get(request.num_mux, (0.0, 0))
+        count += 1
+        mean += (sample - mean) / min(count, MEMORY)
+        self._service[request.num_mux] = (mean, count)
+        # Both are at least the true service time. The mean comes near it behind a
+        # queue of this client's own requests, the best latency where others queue.
+        latency = request.latency(now) / request.num_images
+        lowest = self._lowest.get(request.num_mux, math.inf)
+        means = (mean,) if count >= FEW else ()
+        self._lowest[request.num_mux] = min(lowest, latency, *means)
+        self._present = request.num_mux
 
     def drop(self, request, now):
         """Forgets a request that was refused."""
@@ -88,9 +94,18 @@ class QueueEstimate:
         return self._service.get(num_mux, (0.0, 0))[1] >= FEW
 
     def service(self, num_mux):
-        """Seconds of service per image: measured, or no more than at a lower N."""
-        known = [n for n in self._service if n <= num_mux]
-        return self._service[max(known)][0] if known else 0.0
+        """Seconds of service per image at an N, by what is known.
+
+        Of another N than the present one it is what the present one takes, times the
+        ratio of the lowest that both took: other clients' load, or a machine that is
+        slower than it was, are in the former and not in the latter.
+        """
+        if self._present is None:
+            return 0.0
+        present = self._service[self._present][0]
+        # Of an N not asked yet: no more than at a lower one.
+        known = max((n for n in self._lowest if n <= num_mux), default=self._present)
+        return present * self._lowest[known] / self._lowest[self._present]
 
     def rate(self, now, seconds):
         """Images per second that were sent in the last `seconds`."""
@@ -120,9 +135,10 @@ class QueueEstimate:
 
     def _backlog(self, now):
         """Seconds until all that is in flight has come back."""
-        work = [self.service(r.num_mux) * r.num_images for r in self._in_flight]
+        work = sum(self.service(n) * images for n, images in self._waiting.items())
         first = next(iter(self._in_flight))
-        return sum(work) - min(work[0], now - self._started(first))
+        own = self.service(first.num_mux) * first.num_images
+        return work - min(own, now - self._started(first))
 
     def _started(self, request):
         """When the server began to work on the request that is next to come back."""
@@ -133,6 +149,7 @@ class QueueEstimate:
     def _end(self, request, now):
         started = self._started(request)
         del self._in_flight[request]
+        self._waiting[request.num_mux] -= request.num_images
         self._last_answer = now
         return started
 
