@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from savedmodel_export import retry
-from savedmodel_export.client import classify_files, find_images, open_writer
+from savedmodel_export.client import open_writer
 from savedmodel_export.grpc_client import GrpcClient
+from savedmodel_export.image_files import classify_files, find_images
 from savedmodel_export.rest_client import RestClient
 from savedmodel_export.retry import RequestError
 from savedmodel_export.serving_config import write_serving_files
@@ -249,8 +250,18 @@ def folder(tmp_path, encoded):
     return tmp_path / "images"
 
 
-def test_only_the_corrupt_file_gets_an_error(connect, make_served, folder, pixels):
-    rows = list(classify_files(connect("vit", "grpc"), find_images(folder), 3))
+@PROTOCOLS
+def test_the_names_of_the_signatures(make_served, connect, protocol):
+    names = connect("vit", protocol, label="stable").signatures()
+    assert set(make_served("vit").signatures) <= set(names)
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_only_the_corrupt_file_gets_an_error(
+    connect, make_served, folder, pixels, concurrency
+):
+    client = connect("vit", "grpc")
+    rows = list(classify_files(client, find_images(folder), 3, concurrency))
     assert [row["file"].rpartition("/")[2] for row in rows] == [
         *[f"{i}.png" for i in range(7)],
         "corrupt.JPG",
