@@ -40,7 +40,7 @@ class AdaptiveClient:
                 f"Only {' and '.join(SIGNATURES)} have a twin for each N. "
                 f"Received: signature={signature!r}"
             )
-        num_images = len(next(iter(inputs.values())))
+        num_images = max(1, len(next(iter(inputs.values()))))
         # The clock is read under the lock, so that the policy's time never goes back.
         with self._lock:
             request = self._policy.send(self._clock(), num_images)

@@ -105,7 +105,7 @@ class QueueEstimate:
         present = self._service[self._present][0]
         # Of an N not asked yet: no more than at a lower one.
         known = max((n for n in self._lowest if n <= num_mux), default=self._present)
-        return present * self._lowest[known] / self._lowest[self._present]
+        return present * self._lowest[known] / max(self._lowest[self._present], 1e-12)
 
     def rate(self, now, seconds):
         """Images per second that were sent in the last `seconds`."""
