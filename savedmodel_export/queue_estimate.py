@@ -7,6 +7,8 @@ import math
 QUANTILE = 0.95
 # Service times are averaged over about this many requests, and known after so few.
 MEMORY, FEW = 20, 3
+# Latencies of requests without a queue that are kept of each N.
+ALONE = 40
 
 
 @dataclasses.dataclass(eq=False)
@@ -17,6 +19,7 @@ class Request:
         sent: float. Time in seconds.
         num_mux: int. The N whose signature is asked.
         num_images: int.
+        alone: bool. Whether nothing else of this client was in flight then.
         expected: float. Seconds that it should take, by what was known then.
         finished: float or `None`. Time in seconds.
     """
@@ -24,6 +27,7 @@ class Request:
     sent: float
     num_mux: int
     num_images: int
+    alone: bool = True
     expected: float = 0.0
     finished: float | None = None
 
@@ -53,14 +57,14 @@ class QueueEstimate:
         self._in_flight = {}  # An ordered set.
         self._waiting = collections.Counter()  # N -> images in flight
         self._service = {}  # N -> (seconds per image, requests)
-        self._lowest = {}  # N -> the least that the seconds per image have been
+        self._alone = {}  # N -> latencies per image with nothing else in flight
         self._present = None  # N of the last answer
         self._sent = collections.deque()  # (time, images)
         self._last_answer = self._first_sent = None
 
     def send(self, now, num_mux, num_images):
         """Returns a new `Request`, in flight from now on."""
-        request = Request(now, num_mux, num_images)
+        request = Request(now, num_mux, num_images, alone=not self._in_flight)
         self._in_flight[request] = None
         self._waiting[num_mux] += num_images
         request.expected = self._backlog(now)
@@ -77,12 +81,11 @@ class QueueEstimate:
         count += 1
         mean += (sample - mean) / min(count, MEMORY)
         self._service[request.num_mux] = (mean, count)
-        # Both are at least the true service time. The mean comes near it behind a
-        # queue of this client's own requests, the best latency where others queue.
-        latency = request.latency(now) / request.num_images
-        lowest = self._lowest.get(request.num_mux, math.inf)
-        means = (mean,) if count >= FEW else ()
-        self._lowest[request.num_mux] = min(lowest, latency, *means)
+        if request.alone:
+            latencies = self._alone.setdefault(
+                request.num_mux, collections.deque(maxlen=ALONE)
+            )
+            latencies.append((now - request.sent) / request.num_images)
         self._present = request.num_mux
 
     def drop(self, request, now):
@@ -96,16 +99,23 @@ class QueueEstimate:
     def service(self, num_mux):
         """Seconds of service per image at an N, by what is known.
 
-        Of another N than the present one it is what the present one takes, times the
-        ratio of the lowest that both took: other clients' load, or a machine that is
-        slower than it was, are in the former and not in the latter.
+        Of another N than the present one it is what the present one takes, times a
+        ratio that does not change with other clients' load or the machine's state.
         """
         if self._present is None:
             return 0.0
-        present = self._service[self._present][0]
         # Of an N not asked yet: no more than at a lower one.
-        known = max((n for n in self._lowest if n <= num_mux), default=self._present)
-        return present * self._lowest[known] / max(self._lowest[self._present], 1e-12)
+        known = max((n for n in self._service if n <= num_mux), default=self._present)
+        return self._service[self._present][0] * self._ratio(known)
+
+    def _ratio(self, num_mux):
+        """Service time over that of the present N."""
+        pair = (num_mux, self._present)
+        if all(len(self._alone.get(n, ())) >= FEW for n in pair):
+            # The best ones have waited for nobody; not the very best, that is noise.
+            one, other = (sorted(self._alone[n]) for n in pair)
+            return one[len(one) // 10] / max(other[len(other) // 10], 1e-12)
+        return self._service[num_mux][0] / max(self._service[self._present][0], 1e-12)
 
     def rate(self, now, seconds):
         """Images per second that were sent in the last `seconds`."""

@@ -128,6 +128,7 @@ PROTOCOLS = pytest.mark.parametrize("protocol", ["rest", "grpc"])
 @PROTOCOLS
 def test_every_signature(make_served, connect, pixels, encoded, protocol):
     served, client = make_served("image"), connect("image", protocol, label="stable")
+    assert set(served.signatures) <= set(client.signatures())
     images = pixels[:6].astype("float32")
     logits = served.live(images)
     groups = images.reshape(3, 2, 16, 16, 3)
@@ -248,12 +249,6 @@ def folder(tmp_path, encoded):
     (tmp_path / "images" / "more" / "corrupt.JPG").write_bytes(b"text")
     (tmp_path / "images" / "notes.txt").write_text("no image")
     return tmp_path / "images"
-
-
-@PROTOCOLS
-def test_the_names_of_the_signatures(make_served, connect, protocol):
-    names = connect("vit", protocol, label="stable").signatures()
-    assert set(make_served("vit").signatures) <= set(names)
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
