@@ -251,19 +251,14 @@ def folder(tmp_path, encoded):
     return tmp_path / "images"
 
 
-@pytest.mark.parametrize("concurrency", [1, 4])
-def test_only_the_corrupt_file_gets_an_error(
-    connect, make_served, folder, pixels, concurrency
-):
-    client = connect("vit", "grpc")
-    rows = list(classify_files(client, find_images(folder), 3, concurrency))
-    assert [row["file"].rpartition("/")[2] for row in rows] == [
-        *[f"{i}.png" for i in range(7)],
-        "corrupt.JPG",
-    ]
+def test_only_the_corrupt_file_gets_an_error(connect, make_served, folder, pixels):
+    client, paths = connect("vit", "grpc"), find_images(folder)
     class_ids = make_served("vit").live(pixels[:7]).argmax(-1)
-    assert [row["class_id"] for row in rows[:7]] == class_ids.tolist()
-    assert set(rows[7]) == {"file", "error"}
+    for concurrency in (1, 4):
+        rows = list(classify_files(client, paths, 3, concurrency))
+        assert [row["file"] for row in rows] == [str(path) for path in paths]
+        assert [row["class_id"] for row in rows[:7]] == class_ids.tolist()
+        assert set(rows[7]) == {"file", "error"}
 
 
 def test_output_files(tmp_path, capsys):
