@@ -9,6 +9,7 @@ from keras_concatplexer import (
     preprocessing,
     vit,
 )
+from keras_concatplexer.budget import choose_num_mux
 from keras_concatplexer.models import (
     ConcatPlexer,
     ElasticConcatPlexer,
@@ -27,6 +28,7 @@ __all__ = [
     "__version__",
     "analysis",
     "bundle",
+    "choose_num_mux",
     "flops",
     "from_preset",
     "layers",

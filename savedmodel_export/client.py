@@ -4,89 +4,22 @@
 
 The files are sent as they are, in batches, to the signature `serve_bytes`. Each gives
 one line: its name, the class, the class's number and probability, or the error.
+
+With `--adaptive --target_p95_ms=200 --concurrency=8` an elastic model is asked at the
+N that keeps the 95th percentile of the latency below the target.
 """
 
 import contextlib
 import csv
 import json
-import pathlib
 import sys
 
 from absl import app, flags
 
+from savedmodel_export.adaptive_client import AdaptiveClient, served_num_mux
+from savedmodel_export.adaptive_policy import AdaptivePolicy
+from savedmodel_export.image_files import FIELDS, classify_files, find_images
 from savedmodel_export.retry import RequestError
-
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
-FIELDS = ("file", "class", "class_id", "probability", "error")
-
-
-def find_images(folder):
-    """Returns the sorted paths of the image files under a folder.
-
-    Raises:
-        ValueError: if there are none.
-    """
-    paths = sorted(
-        path
-        for path in pathlib.Path(folder).rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
-    if not paths:
-        raise ValueError(f"{folder} holds no image ({', '.join(SUFFIXES)}).")
-    return paths
-
-
-def classify_files(client, paths, batch_size):
-    """Yields a dict of `FIELDS` per image file, in order.
-
-    A batch that the server refuses because of an image is asked again image by image,
-    so that only the image at fault gets the error.
-
-    Args:
-        client: `RestClient` or `GrpcClient`.
-        paths: sequence of paths.
-        batch_size: int. Images per request.
-
-    Raises:
-        RequestError: if the server cannot be reached or refuses for another reason.
-    """
-    for start in range(0, len(paths), batch_size):
-        batch = paths[start : start + batch_size]
-        try:
-            yield from _classify(client, batch)
-        except RequestError as error:
-            if not error.invalid_argument:
-                raise
-            for path in batch:
-                yield _classify_one(client, path)
-
-
-def _classify(client, paths):
-    contents = [path.read_bytes() for path in paths]
-    outputs = client.predict({"image_bytes": contents}, "serve_bytes")
-    rows = zip(
-        *(paths, outputs["classes"], outputs["class_ids"], outputs["probabilities"]),
-        strict=True,
-    )
-    # A list, so that no row comes out before all have come in.
-    return [
-        {
-            "file": str(path),
-            "class": str(name),
-            "class_id": int(class_id),
-            "probability": float(probabilities[class_id]),
-        }
-        for path, name, class_id, probabilities in rows
-    ]
-
-
-def _classify_one(client, path):
-    try:
-        return _classify(client, [path])[0]
-    except RequestError as error:
-        if not error.invalid_argument:
-            raise
-        return {"file": str(path), "error": " ".join(str(error).split())}
 
 
 @contextlib.contextmanager
@@ -126,6 +59,45 @@ def make_client(values):
     return RestClient(values.rest, values.model, **chosen)
 
 
+def make_adaptive(client, values):
+    """Returns the client with the policy that the flags ask for.
+
+    Raises:
+        ValueError: if flags contradict each other, or the model is not elastic.
+    """
+    if not values.adaptive:
+        for name in ("target_p95_ms", "num_mux"):
+            if getattr(values, name) is not None:
+                raise ValueError(f"--{name} needs --adaptive.")
+        return client
+    if values.target_p95_ms is None:
+        raise ValueError("--adaptive needs --target_p95_ms, in milliseconds.")
+    wanted = values.num_mux or []
+    if not all(n.isdecimal() for n in wanted):
+        raise ValueError(f"Expected --num_mux=1,2,4. Received: {','.join(wanted)}")
+    num_mux = _choose_num_mux(client, [int(n) for n in wanted])
+    policy = AdaptivePolicy(
+        num_mux, values.target_p95_ms, concurrency=values.concurrency
+    )
+    return AdaptiveClient(client, policy)
+
+
+def _choose_num_mux(client, wanted):
+    try:
+        served = served_num_mux(client, "serve_bytes")
+    except RequestError as error:
+        if wanted:
+            # A proxy may hide what the server has; then the flag is all there is.
+            return wanted
+        raise ValueError(
+            f"The server does not tell its signatures ({error}); name the N that the "
+            "model serves: --num_mux=1,2,4"
+        ) from error
+    if not set(wanted) <= set(served):
+        raise ValueError(f"--num_mux={wanted}, but the model serves N = {served}.")
+    return wanted or served
+
+
 def main(argv):
     """Classifies the images of the folder that is the one argument."""
     from rich.console import Console
@@ -137,14 +109,17 @@ def main(argv):
     try:
         paths = find_images(argv[1])
         with (
-            contextlib.closing(make_client(values)) as client,
+            contextlib.closing(make_client(values)) as plain_client,
             open_writer(values.output) as write,
         ):
-            rows = classify_files(client, paths, values.batch_size)
+            client = make_adaptive(plain_client, values)
+            rows = classify_files(client, paths, values.batch_size, values.concurrency)
             console = Console(stderr=True)
             for row in track(rows, "classifying", len(paths), console=console):
                 write(row)
                 failed += "error" in row
+            if values.adaptive:
+                console.print(client.summary())
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     if failed:
@@ -158,6 +133,10 @@ def _define_flags():
     flags.DEFINE_string("label", None, "Version label: stable or canary.")
     flags.DEFINE_integer("model_version", None, "Version; the newest by default.")
     flags.DEFINE_integer("batch_size", 8, "Images per request.", lower_bound=1)
+    flags.DEFINE_integer("concurrency", 1, "Requests in flight.", lower_bound=1)
+    flags.DEFINE_bool("adaptive", False, "Pick the N of an elastic model by the load.")
+    flags.DEFINE_float("target_p95_ms", None, "p95 of the latency to stay below.")
+    flags.DEFINE_list("num_mux", None, "The N to pick from; by default all served.")
     flags.DEFINE_string("output", "-", "File: *.csv, else JSON lines; -: stdout.")
     flags.DEFINE_float("timeout", 60.0, "Seconds to wait for an answer.")
     flags.DEFINE_integer("retries", 5, "Times to ask a busy server.", lower_bound=0)

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import (
     classification_pb2,
+    get_model_metadata_pb2,
     predict_pb2,
     prediction_service_pb2_grpc,
 )
@@ -61,11 +62,22 @@ class GrpcClient:
             "scores": _array([[one.score for one in row.classes] for row in rows]),
         }
 
+    def signatures(self):
+        """Returns the signatures' names; see `RestClient.signatures`."""
+        request = get_model_metadata_pb2.GetModelMetadataRequest(
+            metadata_field=["signature_def"]
+        )
+        self._choose(request.model_spec)
+        answer = self._ask(self._stub.GetModelMetadata, request)
+        definitions = get_model_metadata_pb2.SignatureDefMap()
+        answer.metadata["signature_def"].Unpack(definitions)
+        return list(definitions.signature_def)
+
     def close(self):
         """Closes the connection."""
         self._channel.close()
 
-    def _choose(self, model_spec, signature):
+    def _choose(self, model_spec, signature=""):
         model_spec.name = self._model
         model_spec.signature_name = signature
         if self._label:

@@ -8,6 +8,8 @@ import requests
 from savedmodel_export.retry import RequestError, Unavailable, with_retries
 
 BUSY = (429, 503)
+# Of a client that several threads share; more would be closed after each answer.
+MAX_CONNECTIONS = 64
 
 
 class RestClient:
@@ -28,6 +30,9 @@ class RestClient:
         self._url = f"{url.rstrip('/')}/v1/models/{model}{chosen}"
         self._timeout, self._retries = timeout, retries
         self._session = requests.Session()
+        for scheme in ("http://", "https://"):
+            adapter = requests.adapters.HTTPAdapter(pool_maxsize=MAX_CONNECTIONS)
+            self._session.mount(scheme, adapter)
 
     def predict(self, inputs, signature="serving_default"):
         """Runs a signature.
@@ -67,18 +72,30 @@ class RestClient:
             "scores": np.array([[score for _, score in row] for row in pairs]),
         }
 
+    def signatures(self):
+        """Returns the names of the model's signatures.
+
+        Raises:
+            RequestError: if the server refuses, or cannot be reached.
+        """
+        answer = self._ask("get", "/metadata")
+        return list(answer["metadata"]["signature_def"]["signature_def"])
+
     def close(self):
         """Closes the connection."""
         self._session.close()
 
     def _post(self, method, signature, content):
         body = {"signature_name": signature, **content}
-        return with_retries(lambda: self._post_once(method, body), self._retries)
+        return self._ask("post", f":{method}", body)
 
-    def _post_once(self, method, body):
+    def _ask(self, verb, path, body=None):
+        return with_retries(lambda: self._ask_once(verb, path, body), self._retries)
+
+    def _ask_once(self, verb, path, body):
         try:
-            response = self._session.post(
-                f"{self._url}:{method}", json=body, timeout=self._timeout
+            response = self._session.request(
+                verb, self._url + path, json=body, timeout=self._timeout
             )
         except requests.Timeout as error:
             raise RequestError(

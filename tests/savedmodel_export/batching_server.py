@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import (
     classification_pb2,
+    get_model_metadata_pb2,
     predict_pb2,
     prediction_service_pb2_grpc,
 )
@@ -122,6 +123,14 @@ class Servicer(prediction_service_pb2_grpc.PredictionServiceServicer):
             row = response.result.classifications.add()
             for name, score in zip(names, scores, strict=True):
                 row.classes.add(label=name, score=score)
+        return response
+
+    def GetModelMetadata(self, request, context):  # noqa: N802 (the service's name)
+        definitions = get_model_metadata_pb2.SignatureDefMap()
+        for name in self.batchers:
+            definitions.signature_def[name].SetInParent()
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        response.metadata["signature_def"].Pack(definitions)
         return response
 
     def _answer(self, model_spec, rows, context):

@@ -14,6 +14,8 @@ from tests.savedmodel_export.batching_server import Busy
 
 PATH = re.compile(r"/v1/models/(\w+)(?:/labels/(\w+)|/versions/(\d+))?:(\w+)")
 
+METADATA = re.compile(r"/v1/models/\w+(?:/labels/\w+|/versions/\d+)?/metadata")
+
 
 def start_rest(servicer):
     """Returns a started server on a `Servicer` and its address."""
@@ -35,6 +37,13 @@ def start_rest(servicer):
                 self._send(503, {"error": str(error)})
             except tf.errors.InvalidArgumentError as error:
                 self._send(400, {"error": error.message})
+
+        def do_GET(self):  # noqa: N802 (the name that the base class calls)
+            if not METADATA.fullmatch(self.path):
+                return self._send(404, {"error": "Not found"})
+            signatures = {name: {} for name in servicer.batchers}
+            metadata = {"signature_def": {"signature_def": signatures}}
+            return self._send(200, {"metadata": metadata})
 
         def _send(self, status, content):
             content = json.dumps(content).encode()

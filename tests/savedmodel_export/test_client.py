@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from savedmodel_export import retry
-from savedmodel_export.client import classify_files, find_images, open_writer
+from savedmodel_export.client import open_writer
 from savedmodel_export.grpc_client import GrpcClient
+from savedmodel_export.image_files import classify_files, find_images
 from savedmodel_export.rest_client import RestClient
 from savedmodel_export.retry import RequestError
 from savedmodel_export.serving_config import write_serving_files
@@ -127,6 +128,7 @@ PROTOCOLS = pytest.mark.parametrize("protocol", ["rest", "grpc"])
 @PROTOCOLS
 def test_every_signature(make_served, connect, pixels, encoded, protocol):
     served, client = make_served("image"), connect("image", protocol, label="stable")
+    assert set(served.signatures) <= set(client.signatures())
     images = pixels[:6].astype("float32")
     logits = served.live(images)
     groups = images.reshape(3, 2, 16, 16, 3)
@@ -266,14 +268,13 @@ def folder(tmp_path, encoded):
 
 
 def test_only_the_corrupt_file_gets_an_error(connect, make_served, folder, pixels):
-    rows = list(classify_files(connect("vit", "grpc"), find_images(folder), 3))
-    assert [row["file"].rpartition("/")[2] for row in rows] == [
-        *[f"{i}.png" for i in range(7)],
-        "corrupt.JPG",
-    ]
+    client, paths = connect("vit", "grpc"), find_images(folder)
     class_ids = make_served("vit").live(pixels[:7]).argmax(-1)
-    assert [row["class_id"] for row in rows[:7]] == class_ids.tolist()
-    assert set(rows[7]) == {"file", "error"}
+    for concurrency in (1, 4):
+        rows = list(classify_files(client, paths, 3, concurrency))
+        assert [row["file"] for row in rows] == [str(path) for path in paths]
+        assert [row["class_id"] for row in rows[:7]] == class_ids.tolist()
+        assert set(rows[7]) == {"file", "error"}
 
 
 def test_output_files(tmp_path, capsys):
