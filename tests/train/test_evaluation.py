@@ -60,6 +60,7 @@ def test_the_history_has_every_n(elastic):
     assert list((workdir / "tensorboard" / "validation").iterdir())
 
 
+@pytest.mark.large
 def test_an_elastic_run_goes_on(elastic):
     config, workdir, results = elastic
     longer = dataclasses.replace(config, epochs=3)
