@@ -5,6 +5,7 @@ import io
 import pytest
 
 from benchmarks.throughput import report, runtimes
+from benchmarks.throughput.measuring import memory_of
 from benchmarks.throughput.ordering import compare_order
 from benchmarks.throughput.plot import draw
 from benchmarks.throughput.results import collect
@@ -121,3 +122,5 @@ def test_a_row_is_exported_counted_and_run(tmp_path):
     runner._loaded = {}
     runner.open(row, exported["path"])
     assert len(runner.time(row.name, 3, 0.0)) == 1
+    # TensorFlow's library alone takes more than 100 MiB.
+    assert memory_of(row, exported["path"], 1, 3) > 100 * 2**20
