@@ -1,6 +1,9 @@
 import copy
 import csv
 import io
+import re
+import subprocess
+import sys
 
 import pytest
 
@@ -124,3 +127,15 @@ def test_a_row_is_exported_counted_and_run(tmp_path):
     assert len(runner.time(row.name, 3, 0.0)) == 1
     # TensorFlow's library alone takes more than 100 MiB.
     assert memory_of(row, exported["path"], 1, 3) > 100 * 2**20
+
+
+@pytest.mark.large
+def test_the_quick_command_writes_files_and_tells_the_order(tmp_path):
+    command = [
+        *(sys.executable, "-m", "benchmarks.throughput", "--quick", "--allow_load"),
+        *("--image_size=32", "--rows=plain|^vit_b16, float32", f"--out={tmp_path}"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert re.search(r"same order as .*throughput.json: (yes|no)", done.stdout)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {f"throughput_quick.{end}" for end in ("json", "csv", "md", "png")}
