@@ -17,7 +17,7 @@ from benchmarks.scaling.report import draw, page
 from benchmarks.throughput.measuring import (
     export_rows,
     memory_of,
-    set_threads,
+    set_environment,
     time_rows,
 )
 from benchmarks.throughput.results import batch_entry
@@ -47,7 +47,7 @@ def main(argv):
     if not values.allow_load:
         machine.check_idle()
     threads = values.threads or machine.num_cores()
-    set_threads(threads)
+    set_environment(threads)
     all_num_mux, sides, batch_sizes = (
         [int(text) for text in given]
         for given in (values.num_mux, values.image_sizes, values.batch_sizes)

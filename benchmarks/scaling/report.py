@@ -13,7 +13,11 @@ def page(results):
     """Returns the Markdown file: settings and a table per axis."""
     lines = ["# Scaling", ""]
     for part in ("machine", "settings"):
-        pairs = (f"{name} {value}" for name, value in results[part].items())
+        pairs = (
+            f"{name} {value}"
+            for name, value in results[part].items()
+            if isinstance(value, str | int)
+        )
         lines += [f"{part.capitalize()}: {'; '.join(pairs)}.", ""]
     lines += [
         "Predicted: the ViT's speed at the same batch and image size times the ratio "

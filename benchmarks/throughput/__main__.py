@@ -21,7 +21,7 @@ from benchmarks.throughput import report
 from benchmarks.throughput.measuring import (
     export_rows,
     memory_of,
-    set_threads,
+    set_environment,
     time_rows,
 )
 from benchmarks.throughput.ordering import compare_order
@@ -78,7 +78,7 @@ def main(argv):
 def measure(rows, sizes, values, skipped):
     """Exports and measures rows; returns what `results.collect` returns."""
     threads = values.threads or machine.num_cores()
-    set_threads(threads)
+    set_environment(threads)
     for name, reason in skipped.items():
         print(f"not measured: {name} ({reason})", flush=True)
 

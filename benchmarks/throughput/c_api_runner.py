@@ -1,5 +1,9 @@
 """SavedModels in TensorFlow's C library: what a server needs, without Python's part."""
 
+# Before TensorFlow's library, whose symbols become global: imported behind it, this
+# ends the process.
+import numpy.random  # noqa: F401
+
 from benchmarks.throughput.runner import Runner
 from savedmodel_export.c_api import LoadedModel
 

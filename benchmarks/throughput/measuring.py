@@ -15,14 +15,15 @@ MAX_WARM_UP = 32
 SETTLE_SECONDS = 0.05
 
 
-def set_threads(threads):
-    """Tells every runtime of every worker how many cores it may use."""
+def set_environment(threads):
+    """Tells the workers' runtimes how many cores they may use, and to be quiet."""
     for name in (
         "OMP_NUM_THREADS",
         "TF_NUM_INTRAOP_THREADS",
         "TF_NUM_INTEROP_THREADS",
     ):
         os.environ[name] = str(threads)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Threads of a runtime that waits for its turn must sleep.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 

@@ -1,10 +1,14 @@
 import copy
 import csv
 import io
+import re
+import subprocess
+import sys
 
 import pytest
 
 from benchmarks.throughput import report, runtimes
+from benchmarks.throughput.measuring import memory_of
 from benchmarks.throughput.ordering import compare_order
 from benchmarks.throughput.plot import draw
 from benchmarks.throughput.results import collect
@@ -121,3 +125,17 @@ def test_a_row_is_exported_counted_and_run(tmp_path):
     runner._loaded = {}
     runner.open(row, exported["path"])
     assert len(runner.time(row.name, 3, 0.0)) == 1
+    # TensorFlow's library alone takes more than 100 MiB.
+    assert memory_of(row, exported["path"], 1, 3) > 100 * 2**20
+
+
+@pytest.mark.large
+def test_the_quick_command_writes_files_and_tells_the_order(tmp_path):
+    command = [
+        *(sys.executable, "-m", "benchmarks.throughput", "--quick", "--allow_load"),
+        *("--image_size=32", "--rows=plain|^vit_b16, float32", f"--out={tmp_path}"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert re.search(r"same order as .*throughput.json: (yes|no)", done.stdout)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {f"throughput_quick.{end}" for end in ("json", "csv", "md", "png")}
