@@ -1,9 +1,10 @@
 """What machine a measurement was taken on, and how fast its matrix products are."""
 
+import importlib.metadata
 import os
 import platform
 
-import tensorflow as tf
+import keras
 
 from savedmodel_export.cpu import cpu_info
 
@@ -23,6 +24,8 @@ def gemm_flops():
 
 
 def _gemm_function(dtype):
+    import tensorflow as tf
+
     rows, inner, columns = GEMM_SHAPE
     left = tf.cast(tf.random.stateless_normal((rows, inner), (0, 0)), dtype)
     right = tf.cast(tf.random.stateless_normal((inner, columns), (0, 1)), dtype)
@@ -33,15 +36,67 @@ def _gemm_function(dtype):
 
 def description():
     """Dict of what may change a measurement: processor, cores, versions."""
+    return {**hardware(), **versions()}
+
+
+def hardware():
+    """Dict of the processor, its cores and, where Keras uses one, the accelerator."""
     cpu, features = cpu_info()
     wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
-    return {
+    found = {
         "cpu": cpu or platform.processor(),
         "features": [name for name in wanted if name in features],
         "cores": len(os.sched_getaffinity(0)),
-        "tensorflow": tf.__version__,
+    }
+    accelerator = _accelerator()
+    return {**found, "accelerator": accelerator} if accelerator else found
+
+
+def _accelerator():
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        devices = tf.config.list_physical_devices("GPU")
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in devices]
+        return details[0].get("device_name", "GPU") if details else None
+    if keras.backend.backend() == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        return None if device.platform == "cpu" else device.device_kind
+    return None
+
+
+def versions():
+    """dict, `"python"` and each library that computes -> its version."""
+    names = ("keras", keras.backend.backend())
+    return {
+        **{name: importlib.metadata.version(name) for name in names},
         "python": platform.python_version(),
     }
+
+
+def limit_threads(num_threads):
+    """Lets an operation use so many threads, on TensorFlow and JAX; 0: all.
+
+    To be called before Keras computes anything.
+    """
+    if not num_threads:
+        return
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(num_threads)
+        tf.config.threading.set_inter_op_parallelism_threads(num_threads)
+    elif num_threads == 1:
+        # XLA knows one thread or all; it reads this when its devices are made.
+        more = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen=false {more}"
+    else:
+        raise ValueError(
+            "On this backend operations use one thread or all. Received: "
+            f"num_threads={num_threads}. Pass 1 or 0."
+        )
 
 
 def check_idle(limit=0.5):

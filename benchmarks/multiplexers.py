@@ -9,15 +9,14 @@ again.
 """
 
 import dataclasses
-import json
-import pathlib
 
 import keras
 from absl import app, flags, logging
 
 import keras_concatplexer as kcp
 from benchmarks.arrays import load_digits
-from benchmarks.recipe import Recipe, accuracy, train
+from benchmarks.recipe import Recipe, TrainingCost, accuracy, train
+from benchmarks.results_file import ResultsFile
 
 SIZE = "vit_nano4"
 NUM_MUX = 2
@@ -67,16 +66,16 @@ def run_row(build, warmup, arrays, recipe):
     keras.utils.set_random_seed(recipe.seed)
     vit = kcp.vit.keras_cv_vit(SIZE, arrays.image_shape, arrays.num_classes)
     model = build(vit)
-    seconds = 0.0
+    cost = TrainingCost()
     if warmup:
         phase = dataclasses.replace(recipe, epochs=recipe.epochs // 3)
-        seconds += train(kcp.RetrievalWarmup(model), arrays, phase, loss=False)
+        cost += train(kcp.RetrievalWarmup(model), arrays, phase, loss=False)
         recipe = dataclasses.replace(recipe, epochs=recipe.epochs - phase.epochs)
-    seconds += train(model, arrays, recipe)
+    cost += train(model, arrays, recipe)
     return {
         "test_accuracy": accuracy(model, arrays, recipe.batch_size),
         "gmacs_per_image": kcp.flops.count(model).gmacs_per_image,
-        "seconds": round(seconds, 1),
+        "seconds": cost.seconds,
     }
 
 
@@ -86,23 +85,17 @@ def main(argv):
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
-    path = pathlib.Path(flags.FLAGS.out)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    results = ResultsFile(flags.FLAGS.out)
     recipe = Recipe(epochs=flags.FLAGS.epochs, seed=flags.FLAGS.seed)
-    lines = path.read_text().splitlines() if path.exists() else []
-    done = {
-        (row["name"], row["epochs"], row["seed"]): row for row in map(json.loads, lines)
-    }
     arrays = load_digits(flags.FLAGS.data_dir)
     print("| model, N = 2 | test accuracy | GMACs per image | seconds |")
     print("|---|---|---|---|")
     for name, (build, warmup) in rows().items():
         key = {"name": name, "epochs": recipe.epochs, "seed": recipe.seed}
-        row = done.get(tuple(key.values()))
-        if row is None:
-            row = {**key, **run_row(build, warmup, arrays, recipe)}
-            with path.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+        done = results.select(**key)
+        row = done[0] if done else {**key, **run_row(build, warmup, arrays, recipe)}
+        if not done:
+            results.append(row)
         print(
             f"| {name} | {row['test_accuracy']:.3f} | {row['gmacs_per_image']:.4f} "
             f"| {row['seconds']:.0f} |",
