@@ -15,6 +15,24 @@ import keras_concatplexer as kcp
 SCRATCH, HALF, FULL = "scratch", "half", "full"
 # The trainings whose weights others take.
 VIT, VIT_HALF = "vit", "vit half"
+# Images per sequence of the elastic model -> the same graph.
+ELASTIC_GRAPHS = {1: VIT, 2: "concat n2 group", 4: "concat n4 group"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One row of results.
+
+    Attributes:
+        name: str.
+        graph: str. The training whose model computes the same from an image but for
+            the weights, and so at the same speed.
+        variant: function, trained model -> the model to evaluate.
+    """
+
+    name: str
+    graph: str
+    variant: Callable = lambda model: model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +46,8 @@ class Training:
         start: `"scratch"`, `"half"` or `"full"`: what the ViT's weights are.
         epochs: float. Share of the epochs that the model is trained for.
         distilled: bool. Whether the fully trained ViT teaches.
-        rows: dict, name of a row -> function, trained model -> model to evaluate.
+        graph: str or `None`. As of `Row`; `None`: the training's own.
+        several: tuple of `Row`, if it gives others than one of its own name.
     """
 
     name: str
@@ -37,19 +56,13 @@ class Training:
     start: str = SCRATCH
     epochs: float = 1.0
     distilled: bool = False
-    rows: dict | None = None
+    graph: str | None = None
+    several: tuple = ()
 
     @property
-    def evaluated(self):
-        """`rows`, or the model itself under the training's name."""
-        return self.rows or {self.name: lambda model: model}
-
-    @property
-    def needs(self):
-        """The training whose weights must be there before, or `None`."""
-        if self.start == HALF:
-            return VIT_HALF
-        return VIT if self.start == FULL or self.distilled else None
+    def rows(self):
+        """Tuple of the `Row`s that the trained model gives."""
+        return self.several or (Row(self.name, self.graph or self.name),)
 
 
 def _concat(num_mux, scope, **arguments):
@@ -70,7 +83,7 @@ def _image_mux(vit):
 
 
 def _elastic(vit):
-    return kcp.ConcatPlexer(vit, num_mux=(1, 2, 4), attention_scope="group")
+    return kcp.ConcatPlexer(vit, num_mux=tuple(ELASTIC_GRAPHS), attention_scope="group")
 
 
 def _fewer_blocks(kept, of):
@@ -110,30 +123,34 @@ def trainings():
         *(Training(name, wrap) for name, wrap in concat.items()),
         Training("vit 2/3 blocks", size=_fewer_blocks(2, 3)),
         Training("image mux n2", _image_mux),
-        Training(VIT_HALF, epochs=0.5),
+        Training(VIT_HALF, epochs=0.5, graph=VIT),
         *(
-            Training(f"{name} from vit", wrap, start=HALF, epochs=0.5)
+            Training(f"{name} from vit", wrap, start=HALF, epochs=0.5, graph=name)
             for name, wrap in concat.items()
         ),
         Training("vit 1/2 blocks", size=_fewer_blocks(1, 2)),
         Training("vit narrow", size=_narrower),
         Training("vit coarse", size=_coarser),
-        Training("tome n2 untrained", _tome(2), start=FULL, epochs=0.0),
+        Training(
+            "tome n2 untrained", _tome(2), start=FULL, epochs=0.0, graph="tome n2"
+        ),
         Training("tome n4 untrained", _tome(4), start=FULL, epochs=0.0),
         Training("tome n2", _tome(2)),
         *(
-            Training(f"{name} distilled", wrap, distilled=True)
+            Training(f"{name} distilled", wrap, distilled=True, graph=name)
             for name, wrap in concat.items()
         ),
         Training(
             "elastic",
             _elastic,
-            rows={
-                f"elastic n{num_mux}": (
-                    lambda model, num_mux=num_mux: model.at(num_mux=num_mux)
+            several=tuple(
+                Row(
+                    f"elastic n{num_mux}",
+                    graph,
+                    lambda model, num_mux=num_mux: model.at(num_mux=num_mux),
                 )
-                for num_mux in (1, 2, 4)
-            },
+                for num_mux, graph in ELASTIC_GRAPHS.items()
+            ),
         ),
     ]
     return {training.name: training for training in all_trainings}

@@ -41,22 +41,21 @@ class Comparison:
     def run(self, name):
         """Does a training unless all of its rows are there; appends those missing."""
         training = self._trainings[name]
-        missing = [row for row in training.evaluated if not self._is_done(row)]
+        missing = [row for row in training.rows if not self._is_done(row)]
         if not missing:
             return
         model, cost = self._train(training)
         for row in missing:
-            evaluated = training.evaluated[row](model)
-            result = self._describe(training, row, evaluated, cost)
+            result = self._describe(training, row, row.variant(model), cost)
             self.results.append(result)
             print(
-                f"{row}, seed {self.recipe.seed}: {result['test_accuracy']:.4f} in "
-                f"{result['cpu_seconds']} core-seconds",
+                f"{row.name}, seed {self.recipe.seed}: test accuracy "
+                f"{result['test_accuracy']:.4f}, {cost.cpu_seconds} core-seconds",
                 flush=True,
             )
 
     def _is_done(self, row):
-        key = {"name": row, "seed": self.recipe.seed, "settings": self.settings}
+        key = {"name": row.name, "seed": self.recipe.seed, "settings": self.settings}
         return bool(self.results.select(**key))
 
     def _train(self, training):
@@ -115,7 +114,8 @@ class Comparison:
         if training.distilled:
             teacher = {"name": VIT, **dataclasses.asdict(self._load(VIT)[1])}
         return {
-            "name": row,
+            "name": row.name,
+            "graph": row.graph,
             "seed": self.recipe.seed,
             "test_accuracy": accuracy(model, self.arrays, self.recipe.batch_size),
             "gmacs_per_image": kcp.flops.count(model).gmacs_per_image,
