@@ -16,8 +16,8 @@ from absl import app, flags, logging
 
 import keras_concatplexer as kcp
 from benchmarks.arrays import load_digits
-from benchmarks.recipe import Recipe, accuracy, train
-from benchmarks.rows import Rows
+from benchmarks.recipe import Recipe, TrainingCost, accuracy, train
+from benchmarks.results_file import ResultsFile
 
 SIZE = "vit_nano4"
 NUM_MUX = 2
@@ -31,7 +31,7 @@ PAIRS = (
     ("holographic", "unbind", 3),
 )
 
-flags.DEFINE_string("out", "build/multiplexers.json", "File of the results.")
+flags.DEFINE_string("out", "build/multiplexers.jsonl", "File of the results.")
 flags.DEFINE_string("data_dir", "build/data", "Where TFDS keeps the digits.")
 flags.DEFINE_integer("epochs", 30, "Epochs of every row.", lower_bound=3)
 flags.DEFINE_integer("seed", 0, "Seed of every row.", lower_bound=0)
@@ -67,16 +67,16 @@ def run_row(build, warmup, arrays, recipe):
     keras.utils.set_random_seed(recipe.seed)
     vit = kcp.vit.keras_cv_vit(SIZE, arrays.image_shape, arrays.num_classes)
     model = build(vit)
-    seconds = 0.0
+    cost = TrainingCost()
     if warmup:
         phase = dataclasses.replace(recipe, epochs=recipe.epochs // 3)
-        seconds += train(kcp.RetrievalWarmup(model), arrays, phase, loss=False)
+        cost += train(kcp.RetrievalWarmup(model), arrays, phase, loss=False)
         recipe = dataclasses.replace(recipe, epochs=recipe.epochs - phase.epochs)
-    seconds += train(model, arrays, recipe)
+    cost += train(model, arrays, recipe)
     return {
         "test_accuracy": accuracy(model, arrays, recipe.batch_size),
         "gmacs_per_image": kcp.flops.count(model).gmacs_per_image,
-        "seconds": round(seconds, 1),
+        "seconds": cost.seconds,
     }
 
 
@@ -86,15 +86,15 @@ def main(argv):
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
+    results = ResultsFile(flags.FLAGS.out)
     recipe = Recipe(epochs=flags.FLAGS.epochs, seed=flags.FLAGS.seed)
-    done = Rows(flags.FLAGS.out)
     arrays = load_digits(flags.FLAGS.data_dir)
     print("| model, N = 2 | test accuracy | GMACs per image | seconds |")
     print("|---|---|---|---|")
     for name, (build, warmup) in rows().items():
         key = {"name": name, "epochs": recipe.epochs, "seed": recipe.seed}
         compute = functools.partial(run_row, build, warmup, arrays, recipe)
-        row = done.get(key, compute)
+        row = results.get(key, compute)
         print(
             f"| {name} | {row['test_accuracy']:.3f} | {row['gmacs_per_image']:.4f} "
             f"| {row['seconds']:.0f} |",

@@ -14,14 +14,14 @@ from absl import app, flags, logging
 import keras_concatplexer as kcp
 from benchmarks.arrays import load_digits
 from benchmarks.recipe import Recipe, train
-from benchmarks.rows import Rows
+from benchmarks.results_file import ResultsFile
 
 SIZE, NUM_MUX = "vit_nano4", 4
 
 
 def define_flags():
     """Defines the flags of this command."""
-    flags.DEFINE_string("out", "build/slot_bias.json", "File of the results.")
+    flags.DEFINE_string("out", "build/slot_bias.jsonl", "File of the results.")
     flags.DEFINE_string("data_dir", "build/data", "Where TFDS keeps the digits.")
     flags.DEFINE_integer("epochs", 12, "Of every row.", lower_bound=1)
     flags.DEFINE_list("seeds", ["0", "1"], "Seeds of every row.")
@@ -35,7 +35,7 @@ def run_row(arrays, recipe, shuffle_slots, num_draws):
     model = kcp.ConcatPlexer(
         vit, NUM_MUX, shuffle_slots=shuffle_slots, seed=recipe.seed
     )
-    seconds = train(model, arrays, recipe)
+    cost = train(model, arrays, recipe)
     result = kcp.analysis.interference(
         model, arrays.test_images, arrays.test_labels, num_draws
     )
@@ -45,7 +45,7 @@ def run_row(arrays, recipe, shuffle_slots, num_draws):
         # How long the slots' vectors have become, in the root mean square.
         "slot_vectors": float(keras.ops.sqrt(keras.ops.mean(slots**2))),
         **result.to_dict(),
-        "seconds": round(seconds, 1),
+        "seconds": cost.seconds,
     }
 
 
@@ -73,7 +73,7 @@ def main(argv):
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
     values = flags.FLAGS
-    done, arrays = Rows(values.out), load_digits(values.data_dir)
+    done, arrays = ResultsFile(values.out), load_digits(values.data_dir)
     print(
         "| shuffled | seed | accuracy, % | per slot, % | best - worst slot, points "
         "| flips, % | spread | cosine | slot vectors |"

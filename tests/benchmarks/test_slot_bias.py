@@ -3,13 +3,18 @@ import numpy as np
 import keras_concatplexer as kcp
 from benchmarks import slot_bias
 from benchmarks.arrays import Arrays
-from benchmarks.recipe import Recipe
+from benchmarks.recipe import Recipe, TrainingCost
 
 
 def test_a_row(tiny_vit, images, scramble, monkeypatch):
     monkeypatch.setattr(kcp.vit, "keras_cv_vit", lambda *_: tiny_vit)
+
     # Training is tested elsewhere; here it moves all weights.
-    monkeypatch.setattr(slot_bias, "train", lambda model, *_: scramble(model) and 1.0)
+    def scramble_instead(model, *_):
+        scramble(model)
+        return TrainingCost()
+
+    monkeypatch.setattr(slot_bias, "train", scramble_instead)
     labels = np.arange(8) % 3
     arrays = Arrays("some", images(8), labels, images(8), labels, num_classes=3)
     recipe = Recipe(epochs=1, batch_size=4)
