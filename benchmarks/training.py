@@ -21,8 +21,17 @@ from benchmarks.recipe import classification_loss
 from benchmarks.timing import MIN_REPEATS, interleaved_seconds
 
 NUM_CLASSES = 10
-# Name of a model -> images per sequence, 1 for the ViT itself.
-MODELS = {"vit": 1, "concatplexer, N = 2": 2, "concatplexer, N = 4": 4}
+# Name of a model -> arguments of its `ConcatPlexer`, `None` for the ViT itself.
+MODELS = {
+    "vit": None,
+    "concatplexer, N = 2": {"num_mux": 2},
+    "concatplexer, N = 4": {"num_mux": 4},
+    "elastic, N = 1, 2, 4": {"num_mux": (1, 2, 4)},
+    "elastic, in-place distillation": {
+        "num_mux": (1, 2, 4),
+        "distillation_weight": 1.0,
+    },
+}
 REPLICAS = (1, 2)
 
 
@@ -53,7 +62,7 @@ def strategies():
     }
 
 
-def training_step(num_mux, strategy, size, image_shape, batch_size):
+def training_step(arguments, strategy, size, image_shape, batch_size):
     """Returns a function without arguments that does one step and waits for it."""
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
@@ -61,7 +70,7 @@ def training_step(num_mux, strategy, size, image_shape, batch_size):
     labels = rng.integers(NUM_CLASSES, size=batch_size)
     with strategy.scope():
         vit = kcp.vit.keras_cv_vit(size, image_shape, NUM_CLASSES)
-        model = kcp.ConcatPlexer(vit, num_mux) if num_mux > 1 else vit
+        model = kcp.ConcatPlexer(vit, **arguments) if arguments else vit
         model.compile(keras.optimizers.AdamW(1e-3), classification_loss())
     dataset = tf.data.Dataset.from_tensors((images, labels)).repeat()
     batches = iter(strategy.experimental_distribute_dataset(dataset))
@@ -85,10 +94,10 @@ def measure(size, image_shape, batch_size, repeats=MIN_REPEATS):
     """
     steps = {
         (name, str(count)): training_step(
-            num_mux, strategy, size, image_shape, batch_size
+            arguments, strategy, size, image_shape, batch_size
         )
         for count, strategy in strategies().items()
-        for name, num_mux in MODELS.items()
+        for name, arguments in MODELS.items()
     }
     rates = {name: {} for name in MODELS}
     for (name, count), seconds in interleaved_seconds(steps, repeats).items():

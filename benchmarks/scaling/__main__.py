@@ -103,7 +103,7 @@ def _measure(models, batch_sizes, values, threads, folder):
     rows = {
         model: scaling_row(values.size, *model, values.precision) for model in models
     }
-    exported, _ = export_rows(list(rows.values()), folder, log)
+    exported = export_rows(list(rows.values()), folder, log)
     paths = {name: costs["path"] for name, costs in exported.items()}
     timings = time_rows(
         *(list(rows.values()), paths, threads, batch_sizes, values.repeats, 0.2, log)

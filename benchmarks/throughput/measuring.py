@@ -6,7 +6,7 @@ import os
 import time
 
 from benchmarks.throughput.runtimes import RUNTIMES
-from benchmarks.throughput.worker import Worker, WorkerError
+from benchmarks.throughput.worker import Worker
 from benchmarks.timing import interleaved
 
 # Larger batches than this take seconds, and what they meet anew is little.
@@ -32,24 +32,15 @@ def export_rows(rows, folder, log=print):
     """Exports every row in a process that ends with it.
 
     Returns:
-        Pair of dicts: row name -> what `Exporter.export` returns, and row name ->
-        why it was left out.
+        dict, row name -> what `Exporter.export` returns.
     """
-    exported, skipped = {}, {}
+    exported = {}
     with Worker("benchmarks.throughput.exports:Exporter", str(folder)) as worker:
         for row in rows:
             started = time.perf_counter()
-            try:
-                exported[row.name] = worker.call("export", row)
-            except WorkerError as error:
-                # An elastic model is the one that this library may not have yet.
-                if not row.costs_as:
-                    raise
-                skipped[row.name] = str(error)
-                log(f"not measured: {row.name} ({error})")
-                continue
+            exported[row.name] = worker.call("export", row)
             log(f"exported {row.name}: {time.perf_counter() - started:.0f} s")
-    return exported, skipped
+    return exported
 
 
 def time_rows(rows, paths, threads, batch_sizes, repeats, min_seconds, log=print):
