@@ -182,10 +182,11 @@ def main(argv):
     }
     out = pathlib.Path(values.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({**settings, "curves": curves}) + "\n")
+    shown = table(runs_of_seeds, server, target)
+    out.write_text(json.dumps({**settings, "table": shown, "curves": curves}) + "\n")
     draw(curves, target, out.with_suffix(".png"))
     print(json.dumps(settings))
-    print(table(runs_of_seeds, server, target))
+    print(shown)
 
 
 def _define_flags():

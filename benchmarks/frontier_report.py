@@ -5,7 +5,7 @@ import pathlib
 import statistics
 
 from benchmarks import pareto
-from benchmarks.frontier_rows import trainings
+from benchmarks.frontier_rows import ELASTIC_GRAPHS, trainings
 
 ON_FRONT = "**yes**"
 
@@ -148,6 +148,26 @@ def table(summaries, measured):
             ]
         )
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def elastic_table(summaries):
+    """Returns a Markdown table: the elastic model against a dedicated one at each N.
+
+    Args:
+        summaries: dict of `summarise`.
+    """
+    lines = [
+        "| N | dedicated model | its accuracy | elastic | difference, points |",
+        "|---|---|---|---|---|",
+    ]
+    for num_mux, dedicated in ELASTIC_GRAPHS.items():
+        own = 100 * summaries[dedicated].accuracy
+        shared = 100 * summaries[f"elastic n{num_mux}"].accuracy
+        difference = f"{shared - own:+.1f}"
+        lines.append(
+            f"| {num_mux} | {dedicated} | {own:.1f} | {shared:.1f} | {difference} |"
+        )
+    return "\n".join(lines)
 
 
 def draw(summaries, measured, out):

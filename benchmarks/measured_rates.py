@@ -4,14 +4,13 @@ import json
 import pathlib
 import re
 
-# What the rows of the throughput table are called: of an elastic model, or else of
-# three models.
-ELASTIC = re.compile(r".*elastic.*\bN = (\d+)\b.*")
-SEPARATE = {1: "vit_b16", 2: "concatplexer_b16_n2", 4: "concatplexer_b16_n4"}
+from benchmarks.throughput.ratios import images_per_second
+
+ELASTIC_ROW = re.compile(r".*elastic.*\bN = (\d+)\b.*")
 
 
 def read_rates(path, precision="bfloat16", batch_size=8):
-    """Reads the images per second at each N from `throughput.json`.
+    """Reads the images per second of the elastic model from `throughput.json`.
 
     Args:
         path: path of the file.
@@ -24,25 +23,18 @@ def read_rates(path, precision="bfloat16", batch_size=8):
     Raises:
         ValueError: if there are no such rows.
     """
-    rows = {
-        name: row
+    rates = {
+        int(match[1]): images_per_second(row, batch_size)
         for name, row in json.loads(pathlib.Path(path).read_text())["rows"].items()
-        if row["precision"] == precision
+        if row["precision"] == precision and (match := ELASTIC_ROW.fullmatch(name))
     }
-    names = {
-        int(match[1]): name for name in rows if (match := ELASTIC.fullmatch(name))
-    } or {n: f"{model}, {precision}" for n, model in SEPARATE.items()}
-    try:
-        return {
-            n: rows[name]["images_per_second"][str(batch_size)]
-            for n, name in sorted(names.items())
-        }
-    except KeyError as error:
+    if not rates or None in rates.values():
         raise ValueError(
-            f"{path} has no {error} for images per second in {precision} at batch "
-            f"{batch_size}. Its rows in {precision}: {', '.join(rows) or 'none'}. Run "
-            "python -m benchmarks.throughput, or give --rates=1:R1,2:R2,4:R4."
-        ) from error
+            f"{path} has no images per second of an elastic model in {precision} at "
+            f"batch {batch_size}. Run python -m benchmarks.throughput, or give "
+            "--rates=1:R1,2:R2,4:R4."
+        )
+    return dict(sorted(rates.items()))
 
 
 def parse_rates(values):

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.readme`: writes README's tables from the files of results.
+"""`python -m benchmarks.readme`: writes the documents' tables from the results.
 
-A table stands between `<!-- table: NAME -->` and `<!-- end -->`; NAME is one of
-`TABLES`.
+In README.md and BUILD_NOTES.md a table stands between `<!-- table: NAME -->` and
+`<!-- end -->`; NAME is one of `TABLES`.
 """
 
 import json
@@ -10,12 +10,14 @@ import re
 
 from absl import app
 
+from benchmarks import frontier_report, training
+from benchmarks.results_file import ResultsFile
 from benchmarks.throughput import report
 from benchmarks.throughput.rows import DEPTHS, PLAIN, PRECISIONS
 
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-README = ROOT / "README.md"
+DOCUMENTS = (ROOT / "README.md", ROOT / "BUILD_NOTES.md")
 MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
 
 
@@ -41,8 +43,43 @@ def throughput(folder):
     return report.markdown(results, names, ratios, details=False)
 
 
-# Name in README -> function, folder of the results -> Markdown.
-TABLES = {"throughput": throughput}
+def throughput_full(folder):
+    """The whole throughput table."""
+    return report.markdown(json.loads((folder / "throughput.json").read_text()))
+
+
+def training_steps(folder):
+    """Images/s in training."""
+    results = json.loads((folder / "training.json").read_text())
+    return training.table(results["images_per_second"])
+
+
+def adaptive(folder):
+    """Latencies with and without the adaptive policy."""
+    return json.loads((folder / "adaptive.json").read_text())["table"]
+
+
+def elastic(folder):
+    """An elastic model against dedicated ones, on the digits."""
+    rows = ResultsFile(folder / "frontier_digits.jsonl").rows()
+    return frontier_report.elastic_table(frontier_report.summarise(rows))
+
+
+def _written(name):
+    """A table that a command has written as Markdown."""
+    return lambda folder: (folder / f"{name}.md").read_text().strip()
+
+
+# Name in a document -> function, folder of the results -> Markdown.
+TABLES = {
+    "throughput": throughput,
+    "throughput_full": throughput_full,
+    "training": training_steps,
+    "adaptive": adaptive,
+    "elastic": elastic,
+    "frontier_digits": _written("frontier_digits"),
+    "frontier_cifar10": _written("frontier_cifar10"),
+}
 
 
 def render(text, folder=RESULTS, tables=None):
@@ -71,10 +108,11 @@ def render(text, folder=RESULTS, tables=None):
 
 
 def main(argv):
-    """Rewrites README in place."""
+    """Rewrites the documents in place."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    README.write_text(render(README.read_text()))
+    for document in DOCUMENTS:
+        document.write_text(render(document.read_text()))
 
 
 if __name__ == "__main__":

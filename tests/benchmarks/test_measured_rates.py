@@ -7,40 +7,30 @@ from benchmarks.measured_rates import parse_rates, read_rates
 
 def write(path, names, precision="bfloat16"):
     rows = {
-        name: {"precision": precision, "images_per_second": {"8": 10.0 * (i + 1)}}
+        name: {
+            "precision": precision,
+            "batches": {"8": {"images_per_second": 10.0 * (i + 1)}},
+        }
         for i, name in enumerate(names)
     }
     path.write_text(json.dumps({"rows": rows}))
     return path
 
 
-SEPARATE = [
-    "vit_b16, bfloat16",
-    "concatplexer_b16_n2, bfloat16",
-    "concatplexer_b16_n4, bfloat16",
-]
+def test_the_rows_of_the_elastic_model(tmp_path):
+    elastic = [f"elastic_b16 at N = {n}, bfloat16" for n in (4, 1, 2)]
+    path = write(tmp_path / "a.json", ["vit_b16, bfloat16", *elastic])
+    assert list(read_rates(path).items()) == [(1, 30.0), (2, 40.0), (4, 20.0)]
 
 
-def test_separate_models(tmp_path):
-    path = write(tmp_path / "a.json", SEPARATE)
-    assert read_rates(path) == {1: 10.0, 2: 20.0, 4: 30.0}
-
-
-def test_an_elastic_model_is_preferred(tmp_path):
-    elastic = [f"elastic, N = {n}, bfloat16" for n in (4, 1, 2)]
-    path = write(tmp_path / "a.json", SEPARATE + elastic)
-    assert list(read_rates(path).items()) == [(1, 50.0), (2, 60.0), (4, 40.0)]
-
-
-def test_rows_that_are_not_there(tmp_path):
-    path = write(tmp_path / "a.json", SEPARATE[:2])
-    with pytest.raises(ValueError, match="no 'concatplexer_b16_n4, bfloat16'.*--rates"):
-        read_rates(path)
-    path = write(tmp_path / "a.json", SEPARATE)
-    with pytest.raises(ValueError, match="in float32.*none"):
-        read_rates(path, precision="float32")
-    with pytest.raises(ValueError, match="no '32'.*at batch 32"):
-        read_rates(path, batch_size=32)
+@pytest.mark.parametrize(
+    "options", [{"precision": "float32"}, {"batch_size": 32}, {"names": ["vit_b16"]}]
+)
+def test_rows_that_are_not_there(tmp_path, options):
+    names = options.pop("names", ["elastic, N = 1"])
+    path = write(tmp_path / "a.json", names)
+    with pytest.raises(ValueError, match="no images per second of an elastic.*--rates"):
+        read_rates(path, **options)
 
 
 def test_rates_of_the_command_line():

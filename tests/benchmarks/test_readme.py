@@ -5,9 +5,10 @@ from benchmarks import readme
 LIMIT = 200_000
 
 
-def test_tables_are_those_of_the_files():
-    text = readme.README.read_text()
-    assert "<!-- table: throughput -->" in text
+@pytest.mark.parametrize("document", readme.DOCUMENTS, ids=lambda path: path.name)
+def test_tables_are_those_of_the_files(document):
+    text = document.read_text()
+    assert "<!-- table: throughput" in text
     assert readme.render(text) == text, "run `python -m benchmarks.readme`"
 
 
