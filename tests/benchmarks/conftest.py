@@ -7,7 +7,7 @@ import keras_concatplexer as kcp
 from benchmarks.arrays import RawArrays
 
 TINY = kcp.vit.ViTSize(
-    hidden_dim=16, num_layers=3, num_heads=2, mlp_dim=16, patch_size=2
+    hidden_dim=16, num_layers=2, num_heads=2, mlp_dim=16, patch_size=2
 )
 
 
