@@ -1,6 +1,7 @@
 """The one multiplexed model: every multiplexer takes the same way."""
 
 import keras
+from keras import ops
 
 from keras_concatplexer.layers import ClassAttention
 from keras_concatplexer.models import ensemble
@@ -179,5 +180,6 @@ def _copy_of(norm):
     copy = type(norm).from_config({**norm.get_config(), "name": "own_norm"})
     copy.build(norm.gamma.shape)
     for source, target in zip(norm.weights, copy.weights, strict=True):
-        target.assign(source)
+        # A copy: JAX would share the buffer, and give it up twice in a step.
+        target.assign(ops.copy(source))
     return copy
