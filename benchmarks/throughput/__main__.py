@@ -3,7 +3,7 @@
 Exports ViT-B/16 as the plain Keras graph and as the fused graph, the multiplexed
 models, other sizes, and the same ViT for the other runtimes that are installed; reloads
 them, each runtime in a process of its own, and times all rows in turn, round by round,
-so that all meet the same machine. Writes JSON, CSV, Markdown and PNG. 35 to 40 minutes
+so that all meet the same machine. Writes JSON, CSV, Markdown and PNG. Half an hour
 on two cores; `--quick` takes two and tells whether its few rows come in the order of
 the last full run.
 """
@@ -40,6 +40,9 @@ flags.DEFINE_string("rows", "", "Regular expression: measure the rows it finds o
 flags.DEFINE_integer("image_size", 224, "Side of the images.")
 flags.DEFINE_integer("repeats", MIN_REPEATS, "Rounds.", lower_bound=MIN_REPEATS)
 flags.DEFINE_float("min_seconds", 0.25, "A row is repeated so long in each round.")
+flags.DEFINE_float(
+    "max_call_seconds", 8.0, "Leave out a row at a batch size whose call takes longer."
+)
 flags.DEFINE_integer("threads", 0, "Cores of every runtime; 0: all.", lower_bound=0)
 flags.DEFINE_integer("memory_batch_size", 32, "Images per request of the peak memory.")
 flags.DEFINE_string("out", "", "Folder of the results.")
@@ -96,6 +99,7 @@ def measure(rows, sizes, values, skipped):
             values.repeats,
             values.min_seconds,
             log,
+            values.max_call_seconds,
         )
         memory = {}
         if not values.quick:
@@ -111,6 +115,7 @@ def measure(rows, sizes, values, skipped):
             REFERENCE_BATCH_SIZE if REFERENCE_BATCH_SIZE in sizes else sizes[0]
         ),
         "memory_batch_size": values.memory_batch_size,
+        "max_call_seconds": values.max_call_seconds,
         "skipped": skipped,
     }
     return collect(rows, exported, timings, memory, settings)

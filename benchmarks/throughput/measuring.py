@@ -43,7 +43,16 @@ def export_rows(rows, folder, log=print):
     return exported
 
 
-def time_rows(rows, paths, threads, batch_sizes, repeats, min_seconds, log=print):
+def time_rows(
+    rows,
+    paths,
+    threads,
+    batch_sizes,
+    repeats,
+    min_seconds,
+    log=print,
+    max_call_seconds=float("inf"),
+):
     """Times every row at every batch size, all rows in turn in each round.
 
     Args:
@@ -54,6 +63,8 @@ def time_rows(rows, paths, threads, batch_sizes, repeats, min_seconds, log=print
         repeats: int. Rounds.
         min_seconds: float. How long a row is repeated within a round.
         log: function that takes a line of progress.
+        max_call_seconds: float. A row is left out at a batch size whose call would
+            take longer, as foretold by the batch size before.
 
     Returns:
         dict, batch size -> dict, row name -> `Timing`.
@@ -66,8 +77,12 @@ def time_rows(rows, paths, threads, batch_sizes, repeats, min_seconds, log=print
         }
         for row in rows:
             workers[row.runtime].call("open", row, paths.get(row.name))
-        for batch_size in batch_sizes:
+        for index, batch_size in enumerate(batch_sizes):
             started = time.perf_counter()
+            if index:
+                last = batch_sizes[index - 1]
+                longest = max_call_seconds * last / batch_size
+                rows = [r for r in rows if timings[last][r.name].median <= longest]
             warm = min(batch_size, MAX_WARM_UP)
             if warm == batch_size or batch_size == batch_sizes[0]:
                 for row in rows:

@@ -49,6 +49,7 @@ def _entry(row, exported, timings, memory):
     entry["batches"] = {
         str(batch_size): batch_entry(taken[row.name], batch_size)
         for batch_size, taken in timings.items()
+        if row.name in taken
     }
     return entry
 

@@ -47,4 +47,8 @@ def test_rows_are_timed_in_turn_after_a_warm_up(target, monkeypatch):
     }
     assert all(len(t.rounds) == 7 for taken in timings.values() for t in taken.values())
     assert [line.split(":")[0] for line in lines] == ["batch 2", "batch 64"]
+    timings = measuring.time_rows(
+        *(rows, {}, 1, [2, 64], 7, 0.0, lines.append), max_call_seconds=0.0
+    )
+    assert [set(taken) for taken in timings.values()] == [{"a", "b"}, set()]
     assert measuring.memory_of(rows[0], None, 1, 2) > 5 * 2**20
