@@ -18,7 +18,7 @@ from benchmarks.throughput.rows import DEPTHS, PLAIN, PRECISIONS
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 DOCUMENTS = (ROOT / "README.md", ROOT / "BUILD_NOTES.md")
-MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
+MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def throughput(folder):
@@ -102,7 +102,7 @@ def render(text, folder=RESULTS, tables=None):
                 f"Expected the name of a table, one of {', '.join(tables)}. "
                 f"Received: {name}"
             )
-        return start + tables[name](pathlib.Path(folder)) + end
+        return f"{start}{tables[name](pathlib.Path(folder))}\n{end}"
 
     return MARKED.sub(replace, text)
 
