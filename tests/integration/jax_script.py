@@ -26,11 +26,12 @@ NUM_CLASSES = 5
 # Name -> function of a ViT that returns the model to train and compare.
 MODELS = {
     "concat_group": lambda vit: kcp.ConcatPlexer(vit, num_mux=2),
-    "concat_group_shuffled": lambda vit: kcp.ConcatPlexer(
-        vit, num_mux=2, shuffle_slots=True, seed=3
-    ),
     "concat_elastic": lambda vit: kcp.ConcatPlexer(
-        vit, num_mux=(1, 2), own_norm=True, distillation_weight=0.5
+        *(vit, (1, 2)),
+        own_norm=True,
+        shuffle_slots=True,
+        seed=3,
+        distillation_weight=0.5,
     ),
     "concat_image_resized": lambda vit: kcp.ConcatPlexer(
         kcp.vit.at_resolution(vit, (8, 16, 3)), num_mux=2, attention_scope="image"

@@ -71,7 +71,7 @@ def variables_bytes(version):
     return sum(path.stat().st_size for path in (version / "variables").iterdir())
 
 
-@pytest.mark.parametrize("fuse", [True, False])
+@pytest.mark.parametrize("fuse", [True, pytest.param(False, marks=pytest.mark.large)])
 def test_an_elastic_model_holds_its_weights_once(
     make_vit, preprocessor, tmp_path, fuse
 ):
