@@ -5,10 +5,8 @@ import csv
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -21,6 +19,7 @@ from savedmodel_export.rest_client import RestClient
 from savedmodel_export.retry import RequestError
 from savedmodel_export.serving_config import write_serving_files
 from tests.savedmodel_export.batching_server import Servicer, start_grpc
+from tests.savedmodel_export.ports import free_port, wait_for
 from tests.savedmodel_export.rest_server import start_rest
 
 SIZES = [2, 4, 8]
@@ -58,7 +57,7 @@ def real_servers(make_served):
 
     def serve(kind):
         if kind not in processes:
-            ports = [_free_port(), _free_port()]
+            ports = [free_port(), free_port()]
             root = write_serving_files(make_served(kind).version.parent)
             processes[kind] = (
                 ports,
@@ -73,7 +72,7 @@ def real_servers(make_served):
                     },
                 ),
             )
-            _wait_for(ports)
+            wait_for(ports)
         (grpc_port, rest_port), _ = processes[kind]
         return None, f"localhost:{grpc_port}", f"http://localhost:{rest_port}"
 
@@ -81,24 +80,6 @@ def real_servers(make_served):
     for _, process in processes.values():
         process.terminate()
         process.wait(30)
-
-
-def _free_port():
-    with socket.socket() as listener:
-        listener.bind(("localhost", 0))
-        return listener.getsockname()[1]
-
-
-def _wait_for(ports):
-    deadline = time.monotonic() + 120
-    for port in ports:
-        while True:
-            assert time.monotonic() < deadline, "the server did not start"
-            try:
-                socket.create_connection(("localhost", port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.2)
 
 
 @pytest.fixture(params=["servicers", "real_servers"])
