@@ -14,7 +14,7 @@ from absl import app, flags
 
 from benchmarks.measured_rates import parse_rates, read_rates
 from benchmarks.queue_simulation import Server, poisson_arrivals, simulate
-from savedmodel_export.adaptive_policy import AdaptivePolicy
+from savedmodel_export.client.adaptive_policy import AdaptivePolicy
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 # (name, length in service times of N = 1, load as a share of what N = 1 sustains)

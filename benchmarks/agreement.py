@@ -13,7 +13,7 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 from benchmarks import trained
-from savedmodel_export.fused import PRECISIONS, FusedClassifier
+from savedmodel_export.fused.classifier import PRECISIONS, FusedClassifier
 
 BATCH_SIZE = 64
 

@@ -72,7 +72,7 @@ def compared(size, image_shape):
 
 def precisions():
     """Tuple of str: in what an image's way through a model is timed."""
-    from savedmodel_export.cpu import multiplies_bfloat16
+    from savedmodel_export.fused.cpu import multiplies_bfloat16
 
     if keras.backend.backend() == "tensorflow" and multiplies_bfloat16():
         return ("float32", "bfloat16")

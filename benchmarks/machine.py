@@ -4,7 +4,7 @@ import importlib.metadata
 import os
 import platform
 
-from savedmodel_export.cpu import cpu_info
+from savedmodel_export.fused.cpu import cpu_info
 
 PACKAGES = ("tensorflow", "keras", "keras-cv", "numpy")
 

@@ -19,7 +19,7 @@ from benchmarks import machine
 from benchmarks.markdown import number, table
 from benchmarks.timing import MIN_REPEATS
 from keras_concatplexer.flops.vit_shape import STAGES
-from savedmodel_export.fused import PRECISIONS, FusedClassifier
+from savedmodel_export.fused.classifier import PRECISIONS, FusedClassifier
 
 v1 = tf.compat.v1
 STAGE_SCOPE = re.compile(rf"(?:^|/)({'|'.join(STAGES)})/")

@@ -10,11 +10,11 @@ from absl import app, flags, logging
 from keras_concatplexer import bundle
 from savedmodel_export.decoding import DEFAULT_MAX_PIXELS
 from savedmodel_export.exporter import export
-from savedmodel_export.fused import PRECISIONS
+from savedmodel_export.fused.classifier import PRECISIONS
 from savedmodel_export.other_formats import FORMATS, export_other
-from savedmodel_export.serving_config import write_serving_files
+from savedmodel_export.serving.configuration import write_serving_files
 from savedmodel_export.signatures import INPUT_DTYPES
-from savedmodel_export.verification import VerificationError
+from savedmodel_export.verify.verification import VerificationError
 
 SAVED_MODEL = "tf_saved_model"
 

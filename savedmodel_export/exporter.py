@@ -8,15 +8,18 @@ import tensorflow as tf
 
 from keras_concatplexer.arguments import one_of, positive_int
 from keras_concatplexer.models import models_by_num_mux
-from savedmodel_export.batching import allowed_batch_sizes, write_batching_params
 from savedmodel_export.decoding import DEFAULT_MAX_PIXELS
 from savedmodel_export.inference import infer_at_each, variables_of
 from savedmodel_export.model_card import mixes_images, write_model_card
 from savedmodel_export.publishing import prune, publish, unfinished_version, writing
-from savedmodel_export.serving_config import labelled_versions
+from savedmodel_export.serving.batching import (
+    allowed_batch_sizes,
+    write_batching_params,
+)
+from savedmodel_export.serving.configuration import labelled_versions
+from savedmodel_export.serving.warmup import write_warmup
 from savedmodel_export.signatures import INPUT_DTYPES, ServingModule, input_spec, save
-from savedmodel_export.verification import default_tolerance, verify
-from savedmodel_export.warmup import write_warmup
+from savedmodel_export.verify.verification import default_tolerance, verify
 
 LABELS = "assets.extra/labels.txt"
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from absl import logging
 
 from keras_concatplexer.arguments import one_of
-from savedmodel_export.cpu import multiplies_bfloat16
-from savedmodel_export.fused import PRECISIONS, CannotFuse, FusedClassifier
+from savedmodel_export.fused.classifier import PRECISIONS, CannotFuse, FusedClassifier
+from savedmodel_export.fused.cpu import multiplies_bfloat16
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@
 import numpy.random  # noqa: F401
 
 from benchmarks.throughput.runner import Runner
-from savedmodel_export.c_api import LoadedModel
+from savedmodel_export.verify.c_api import LoadedModel
 
 
 class CApiRunner(Runner):

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import adaptive
 from benchmarks.queue_simulation import Server, poisson_arrivals, simulate
-from savedmodel_export.adaptive_policy import AdaptivePolicy
+from savedmodel_export.client.adaptive_policy import AdaptivePolicy
 
 # Images per second at each N: as measured on one machine, and other ratios and scales.
 TABLES = {

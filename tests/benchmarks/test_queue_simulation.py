@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from benchmarks.queue_simulation import Server, poisson_arrivals, simulate
-from savedmodel_export.adaptive_policy import AdaptivePolicy
+from savedmodel_export.client.adaptive_policy import AdaptivePolicy
 
 SERVER = Server({1: 8.0, 2: 16.0})
 

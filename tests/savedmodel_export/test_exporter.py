@@ -11,8 +11,8 @@ import tensorflow as tf
 
 import keras_concatplexer as kcp
 from savedmodel_export import export, exporter
-from savedmodel_export.cpu import multiplies_bfloat16
-from savedmodel_export.verification import VerificationError
+from savedmodel_export.fused.cpu import multiplies_bfloat16
+from savedmodel_export.verify.verification import VerificationError
 
 NAMES = [f"class {i}" for i in range(10)]
 

@@ -13,7 +13,7 @@ import pytest
 PROGRAM = """
 import pickle, sys
 import numpy as np
-from savedmodel_export.c_api import CApiError, LoadedModel
+from savedmodel_export.verify.c_api import CApiError, LoadedModel
 
 def ask(content):
     array = np.empty(1, object)

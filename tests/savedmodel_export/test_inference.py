@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 import keras_concatplexer as kcp
-from savedmodel_export import cpu, inference
+from savedmodel_export import inference
+from savedmodel_export.fused import cpu
 from savedmodel_export.inference import choose_inference
 
 

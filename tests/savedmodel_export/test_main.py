@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import keras_concatplexer as kcp
-from savedmodel_export.c_api import LoadedModel
+from savedmodel_export.verify.c_api import LoadedModel
 
 
 @pytest.fixture(scope="module")

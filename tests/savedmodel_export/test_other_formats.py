@@ -7,7 +7,7 @@ import pytest
 
 from savedmodel_export import other_formats
 from savedmodel_export.other_formats import FORMATS, export_other
-from savedmodel_export.verification import VerificationError
+from savedmodel_export.verify.verification import VerificationError
 
 PACKAGES = {
     "litert": ("tensorflow",),

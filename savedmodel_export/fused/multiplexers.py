@@ -7,7 +7,7 @@ built from its weights; the others run as their Keras layers, in float32.
 import tensorflow as tf
 
 from keras_concatplexer.layers import ConvTokenReduction, grouping
-from savedmodel_export.fused_layers import weight
+from savedmodel_export.fused.layers import weight
 
 
 class FusedConcatMultiplexer(tf.Module):

@@ -9,13 +9,13 @@ import types
 import numpy as np
 import pytest
 
-from savedmodel_export.adaptive_client import AdaptiveClient, served_num_mux
-from savedmodel_export.adaptive_policy import AdaptivePolicy
-from savedmodel_export.client import make_adaptive
-from savedmodel_export.grpc_client import GrpcClient
-from savedmodel_export.image_files import classify_files
-from savedmodel_export.rest_client import RestClient
-from savedmodel_export.retry import RequestError
+from savedmodel_export.client.__main__ import make_adaptive
+from savedmodel_export.client.adaptive_client import AdaptiveClient, served_num_mux
+from savedmodel_export.client.adaptive_policy import AdaptivePolicy
+from savedmodel_export.client.grpc_client import GrpcClient
+from savedmodel_export.client.image_files import classify_files
+from savedmodel_export.client.rest_client import RestClient
+from savedmodel_export.client.retry import RequestError
 from tests.savedmodel_export.batching_server import Servicer, start_grpc
 from tests.savedmodel_export.rest_server import start_rest
 

@@ -11,13 +11,13 @@ import sys
 import numpy as np
 import pytest
 
-from savedmodel_export import retry
-from savedmodel_export.client import open_writer
-from savedmodel_export.grpc_client import GrpcClient
-from savedmodel_export.image_files import classify_files, find_images
-from savedmodel_export.rest_client import RestClient
-from savedmodel_export.retry import RequestError
-from savedmodel_export.serving_config import write_serving_files
+from savedmodel_export.client import retry
+from savedmodel_export.client.__main__ import open_writer
+from savedmodel_export.client.grpc_client import GrpcClient
+from savedmodel_export.client.image_files import classify_files, find_images
+from savedmodel_export.client.rest_client import RestClient
+from savedmodel_export.client.retry import RequestError
+from savedmodel_export.serving.configuration import write_serving_files
 from tests.savedmodel_export.batching_server import Servicer, start_grpc
 from tests.savedmodel_export.ports import free_port, wait_for
 from tests.savedmodel_export.rest_server import start_rest

@@ -6,12 +6,12 @@ import sys
 import numpy as np
 import pytest
 
-from savedmodel_export.c_api import LoadedModel
-from savedmodel_export.verification import compare
+from savedmodel_export.verify.c_api import LoadedModel
+from savedmodel_export.verify.verification import compare
 
 PROGRAM = """
 import pickle, sys
-from savedmodel_export.c_api import CApiError, LoadedModel
+from savedmodel_export.verify.c_api import CApiError, LoadedModel
 
 with open(sys.argv[1], "rb") as file:
     requests = pickle.load(file)

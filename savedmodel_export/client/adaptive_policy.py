@@ -2,7 +2,7 @@
 
 import collections
 
-from savedmodel_export.queue_estimate import QueueEstimate, percentile
+from savedmodel_export.client.queue_estimate import QueueEstimate, percentile
 
 # The quiet period grows to at most this many times its first length.
 LONGEST_BACK_OFF = 8

@@ -5,7 +5,7 @@ import base64
 import numpy as np
 import requests
 
-from savedmodel_export.retry import RequestError, Unavailable, with_retries
+from savedmodel_export.client.retry import RequestError, Unavailable, with_retries
 
 BUSY = (429, 503)
 # Of a client that several threads share; more would be closed after each answer.

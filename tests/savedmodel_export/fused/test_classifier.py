@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 import keras_concatplexer as kcp
-from savedmodel_export.fused import CannotFuse, FusedClassifier
+from savedmodel_export.fused.classifier import CannotFuse, FusedClassifier
 
 TINY = kcp.vit.ViTSize(
     hidden_dim=32, num_layers=3, num_heads=2, mlp_dim=64, patch_size=4

@@ -17,7 +17,10 @@ from google.protobuf import (
 )
 from tensorflow_serving.config import model_server_config_pb2
 
-from savedmodel_export.serving_config import labelled_versions, write_serving_files
+from savedmodel_export.serving.configuration import (
+    labelled_versions,
+    write_serving_files,
+)
 
 INT64, BOOL, STRING, MESSAGE = 3, 8, 9, 11
 
@@ -116,7 +119,7 @@ def test_stable_stays_and_canary_moves(add_version, tmp_path):
 def test_the_command_promotes(add_version, tmp_path):
     add_version("classifier", 1)
     folder = add_version("classifier", 2)
-    program = "savedmodel_export.serving_config"
+    program = "savedmodel_export.serving.configuration"
 
     def command(*arguments):
         return subprocess.run(

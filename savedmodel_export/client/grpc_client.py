@@ -10,7 +10,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from savedmodel_export.retry import RequestError, Unavailable, with_retries
+from savedmodel_export.client.retry import RequestError, Unavailable, with_retries
 
 # gRPC's own limit of 4 MiB is less than seven images of 224 x 224 x 3 floats.
 OPTIONS = [

@@ -4,7 +4,7 @@ import collections
 import concurrent.futures
 import pathlib
 
-from savedmodel_export.retry import RequestError
+from savedmodel_export.client.retry import RequestError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 FIELDS = ("file", "class", "class_id", "probability", "error")

@@ -13,7 +13,7 @@ import tempfile
 
 import numpy as np
 
-from savedmodel_export.c_api import CApiError, LoadedModel
+from savedmodel_export.verify.c_api import CApiError, LoadedModel
 
 TOLERANCE = 1e-4
 # Half precision rounds anew wherever the graph's optimizer joins operations.
@@ -52,7 +52,7 @@ def verify(folder, inputs, logits, class_names, tolerance):
             **{f"inputs_{name}": _portable(value) for name, value in inputs.items()},
             **{f"logits_{name}": value for name, value in logits.items()},
         )
-        root = str(pathlib.Path(__file__).parents[1])
+        root = str(pathlib.Path(__file__).parents[2])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         result = subprocess.run(
             [sys.executable, "-m", __name__, str(folder), str(answers), str(tolerance)],

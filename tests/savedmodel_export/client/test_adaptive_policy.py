@@ -4,8 +4,8 @@ import doctest
 
 import pytest
 
-from savedmodel_export import adaptive_policy
-from savedmodel_export.adaptive_policy import AdaptivePolicy
+from savedmodel_export.client import adaptive_policy
+from savedmodel_export.client.adaptive_policy import AdaptivePolicy
 
 
 def serve(policy, start, gap, seconds, count):

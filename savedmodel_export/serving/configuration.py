@@ -1,7 +1,7 @@
 """What the server needs beside the models: its configuration and how to start it.
 
-`python -m savedmodel_export.serving_config EXPORT_DIR [--stable=VERSION]` writes the
-files anew, for example to promote a canary. The files stand in the folder that holds
+`python -m savedmodel_export.serving.configuration EXPORT_DIR [--stable=VERSION]`
+writes the files anew, for example to promote a canary. The files stand in the folder that holds
 the models' folders; every path in them is relative to it or `/models`, so that it can
 be moved and mounted as it is.
 """
@@ -19,7 +19,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from savedmodel_export.model_card import read_model_card
 from savedmodel_export.publishing import versions, writing
-from savedmodel_export.serving_templates import (
+from savedmodel_export.serving.templates import (
     COMPOSE,
     COMPOSE_BATCHING,
     MONITORING,

@@ -11,7 +11,7 @@ import pathlib
 
 import numpy as np
 
-from savedmodel_export.signature_def import read_signatures
+from savedmodel_export.verify.signature_def import read_signatures
 
 LIBRARIES = (
     ("libtensorflow_framework.so.2", "libtensorflow_cc.so.2"),

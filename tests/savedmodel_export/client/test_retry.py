@@ -1,6 +1,6 @@
 import pytest
 
-from savedmodel_export.retry import RequestError, Unavailable, with_retries
+from savedmodel_export.client.retry import RequestError, Unavailable, with_retries
 
 
 def failing(times, wait=None):

@@ -8,13 +8,13 @@ from keras import ops
 from keras_concatplexer.layers import ConcatDemultiplexer, ConcatMultiplexer
 from keras_concatplexer.models.multiplexed_vit import MultiplexedViT
 from keras_concatplexer.vit import read_stages
-from savedmodel_export.fused_layers import (
+from savedmodel_export.fused.layers import (
     FusedBlock,
     FusedDense,
     FusedEmbedding,
     FusedNorm,
 )
-from savedmodel_export.fused_multiplexers import (
+from savedmodel_export.fused.multiplexers import (
     FusedConcatMultiplexer,
     KerasDemultiplexer,
     KerasMultiplexer,

@@ -5,7 +5,7 @@ import re
 import threading
 import time
 
-from savedmodel_export.queue_estimate import percentile
+from savedmodel_export.client.queue_estimate import percentile
 
 # What an exported elastic model has for each of its N, beside the usual signatures.
 SIGNATURES = {"serving_default": "predict_n{}", "serve_bytes": "serve_bytes_n{}"}

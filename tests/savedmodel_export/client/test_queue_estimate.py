@@ -1,6 +1,6 @@
 import pytest
 
-from savedmodel_export.queue_estimate import QueueEstimate, percentile
+from savedmodel_export.client.queue_estimate import QueueEstimate, percentile
 
 
 def answer_each(queue, num_mux, seconds, count, start=0.0, num_images=8):

@@ -16,10 +16,10 @@ import sys
 
 from absl import app, flags
 
-from savedmodel_export.adaptive_client import AdaptiveClient, served_num_mux
-from savedmodel_export.adaptive_policy import AdaptivePolicy
-from savedmodel_export.image_files import FIELDS, classify_files, find_images
-from savedmodel_export.retry import RequestError
+from savedmodel_export.client.adaptive_client import AdaptiveClient, served_num_mux
+from savedmodel_export.client.adaptive_policy import AdaptivePolicy
+from savedmodel_export.client.image_files import FIELDS, classify_files, find_images
+from savedmodel_export.client.retry import RequestError
 
 
 @contextlib.contextmanager
@@ -51,10 +51,10 @@ def make_client(values):
         "retries": values.retries,
     }
     if values.grpc:
-        from savedmodel_export.grpc_client import GrpcClient
+        from savedmodel_export.client.grpc_client import GrpcClient
 
         return GrpcClient(values.grpc, values.model, **chosen)
-    from savedmodel_export.rest_client import RestClient
+    from savedmodel_export.client.rest_client import RestClient
 
     return RestClient(values.rest, values.model, **chosen)
 

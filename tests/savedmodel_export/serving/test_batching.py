@@ -1,6 +1,6 @@
 import pytest
 
-from savedmodel_export.batching import allowed_batch_sizes
+from savedmodel_export.serving.batching import allowed_batch_sizes
 
 
 @pytest.mark.parametrize(

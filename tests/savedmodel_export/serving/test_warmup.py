@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from savedmodel_export.warmup import write_warmup
+from savedmodel_export.serving.warmup import write_warmup
 
 
 @pytest.mark.parametrize("kind", ["vit", "group"])

@@ -1,0 +1,1 @@
+"""The inference graph in the form that CPU kernels like."""
