@@ -41,8 +41,8 @@ setup(
         "importlib_resources",
     ],
     extras_require={
-        # matplotlib draws the image summaries of `python -m train`.
-        "demo": ["matplotlib", "scikit-learn", "rich"],
+        # What a user does: train (digits, plots, tables), serve (the client).
+        "train": ["matplotlib", "rich", "scikit-learn"],
         "serving": ["requests", "rich"],
         "hub": ["keras-hub==0.32.0"],
         "formats": ["onnx", "onnxruntime", "openvino", "tf2onnx"],
