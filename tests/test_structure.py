@@ -1,0 +1,183 @@
+"""The form of the source: who imports whom, and how large a file or folder is.
+
+Nothing is imported here: the source is read, so imports inside functions count too.
+"""
+
+import ast
+import collections
+import functools
+import graphlib
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+LIBRARY = "keras_concatplexer"
+APPLICATIONS = ("train", "savedmodel_export", "benchmarks")
+FOLDERS = (LIBRARY, *APPLICATIONS, "tests")
+
+# Part of the library -> the parts that it may import. Above all of them stands the
+# package itself, which gathers the public names.
+LIBRARY_IMPORTS = {
+    "arguments": set(),
+    "version": set(),
+    "layers": {"arguments"},
+    "metrics": {"arguments"},
+    "preprocessing": {"arguments"},
+    "vit": {"arguments", "layers"},
+    "models": {"arguments", "layers", "vit"},
+    "flops": {"arguments"},
+    "analysis": {"arguments", "layers", "models"},
+    "budget": {"arguments"},
+    "bundle": {"arguments", "preprocessing"},
+}
+
+# What the library imports inside functions only: each may be missing, or is slow.
+OPTIONAL = {"jax", "keras_cv", "keras_hub", "tensorflow"}
+
+# What one application may use of another.
+PUBLIC = {
+    "savedmodel_export.export",
+}
+
+MAX_LINES = 300
+MAX_FILES = 14
+
+pending = pytest.mark.xfail(reason="The packages are being divided.", strict=False)
+
+
+@functools.cache
+def sources():
+    """Dotted name -> path of every Python file of the four packages."""
+    paths = [path for name in (LIBRARY, *APPLICATIONS) for path in python_files(name)]
+    return {dotted_name(path): path for path in paths}
+
+
+def python_files(folder):
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def dotted_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@functools.cache
+def tree(path):
+    return ast.parse(path.read_text())
+
+
+def imported_names(node):
+    """Yields the full name of everything that the statements in `node` import."""
+    for statement in ast.walk(node):
+        if isinstance(statement, ast.Import):
+            yield from (alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom):
+            assert statement.level == 0, "Imports are absolute here."
+            yield from (f"{statement.module}.{alias.name}" for alias in statement.names)
+
+
+def module_of(name):
+    """Returns the module that the import of a full name runs."""
+    return name if name in sources() else name.rpartition(".")[0]
+
+
+def imported_modules(module):
+    """Returns the modules of this project that `module` imports."""
+    names = imported_names(tree(sources()[module]))
+    return {found for name in names if (found := module_of(name)) in sources()}
+
+
+def part_of_library(module):
+    return module.split(".")[1] if module.startswith(f"{LIBRARY}.") else None
+
+
+@pending
+def test_no_circle_of_imports():
+    graph = {module: imported_modules(module) for module in sources()}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
+
+
+@pending
+def test_the_library_imports_downwards():
+    upwards = []
+    for module in sources():
+        part = part_of_library(module)
+        if part is None:
+            continue
+        assert part in LIBRARY_IMPORTS, f"Say what {module} may import."
+        for imported in imported_modules(module):
+            allowed = LIBRARY_IMPORTS[part] | {part}
+            if part_of_library(imported) not in allowed:
+                upwards.append(f"{module} imports {imported}")
+    assert not upwards
+
+
+@pending
+def test_applications_meet_in_public_names_only():
+    private = []
+    for module, path in sources().items():
+        root = module.split(".")[0]
+        others = set(APPLICATIONS) - {root}
+        for name in imported_names(tree(path)):
+            if name.split(".")[0] in others and name not in PUBLIC:
+                private.append(f"{module} imports {name}")
+    assert not private
+
+
+def statements_at_import(node):
+    """Yields the statements that run when the module is imported."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield child
+            yield from statements_at_import(child)
+
+
+@pytest.mark.parametrize("module", [m for m in sources() if m.startswith(LIBRARY)])
+def test_the_library_imports_optional_packages_lazily(module):
+    for statement in statements_at_import(tree(sources()[module])):
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            roots = {name.split(".")[0] for name in imported_names(statement)}
+            assert not roots & OPTIONAL
+
+
+def test_no_private_part_of_keras():
+    private = ("keras.src", "keras_cv.src", "keras_hub.src")
+    for folder in FOLDERS:
+        for path in python_files(folder):
+            names = [
+                *imported_names(tree(path)),
+                *(ast.unparse(n) for n in ast.walk(tree(path)) if is_attribute(n)),
+            ]
+            assert not [name for name in names if name.startswith(private)], path
+
+
+def is_attribute(node):
+    return isinstance(node, ast.Attribute) and node.attr == "src"
+
+
+def test_files_are_short():
+    lines = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
+        for folder in FOLDERS
+        for path in python_files(folder)
+    }
+    assert not {path: n for path, n in lines.items() if n > MAX_LINES}
+
+
+@pending
+def test_folders_are_small():
+    files = collections.Counter(
+        str(path.parent.relative_to(ROOT))
+        for folder in FOLDERS
+        for path in python_files(folder)
+    )
+    # A layer a file: their folder has as many as there are layers.
+    assert not {
+        folder: n
+        for folder, n in files.items()
+        if n > MAX_FILES and not folder.endswith("layers")
+    }
