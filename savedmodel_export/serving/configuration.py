@@ -1,9 +1,9 @@
 """What the server needs beside the models: its configuration and how to start it.
 
 `python -m savedmodel_export.serving.configuration EXPORT_DIR [--stable=VERSION]`
-writes the files anew, for example to promote a canary. The files stand in the folder that holds
-the models' folders; every path in them is relative to it or `/models`, so that it can
-be moved and mounted as it is.
+writes the files anew, for example to promote a canary. The files stand in the folder
+that holds the models' folders; every path in them is relative to it or `/models`, so
+that it can be moved and mounted as it is.
 """
 
 import contextlib
