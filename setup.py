@@ -46,7 +46,7 @@ setup(
         "serving": ["requests", "rich"],
         "hub": ["keras-hub==0.32.0"],
         "formats": ["onnx", "onnxruntime", "openvino", "tf2onnx"],
-        # The other runtimes of `python -m benchmarks.throughput`; `make` has no need
+        # The other runtimes of `benchmarks.speed.throughput`; `make` has no need
         # of them, and what is missing is left out.
         "bench": [
             "matplotlib",

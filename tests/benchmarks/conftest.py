@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import keras_concatplexer as kcp
-from benchmarks.arrays import RawArrays
+from benchmarks.accuracy.arrays import RawArrays
 
 TINY = kcp.vit.ViTSize(
     hidden_dim=16, num_layers=2, num_heads=2, mlp_dim=16, patch_size=2

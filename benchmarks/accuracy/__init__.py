@@ -1,0 +1,1 @@
+"""How accurate multiplexed models are, against the plain alternatives."""

@@ -1,0 +1,1 @@
+"""Latency under a changing load, with and without the adaptive policy."""

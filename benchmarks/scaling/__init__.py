@@ -1,1 +1,0 @@
-"""How speed and memory change with N, image size and batch."""

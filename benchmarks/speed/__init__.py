@@ -1,0 +1,1 @@
+"""Images per second: of exports, of other runtimes, of training."""

@@ -1,0 +1,78 @@
+"""Builds the rows' models, counts them, and exports them as their users would."""
+
+import dataclasses
+import pathlib
+
+import keras_concatplexer as kcp
+from benchmarks.speed.rows import PLAIN
+from savedmodel_export import export
+from savedmodel_export.inference import choose_inference
+from savedmodel_export.other_formats import FORMATS, export_other
+
+NUM_CLASSES = 1000
+MODELS = {"concat": kcp.ConcatPlexer, "imagemux": kcp.ImageMultiplexerViT}
+
+
+class Exporter:
+    """Writes the files of rows; weights are random: speed does not depend on them.
+
+    Args:
+        folder: path under which the files are written.
+    """
+
+    def __init__(self, folder):
+        self._folder = pathlib.Path(folder)
+        self._vits, self._files = {}, {}
+
+    def export(self, row):
+        """Writes a row's file, if no other row has it.
+
+        Returns:
+            dict: `path`, or for a model of PyTorch its sizes, `gmacs_per_image`,
+            `gmacs_by_stage` and `gmacs_executed`.
+        """
+        if row.runtime == "torch":
+            # Plain values: the class would import this library there, and Keras.
+            sizes = dataclasses.asdict(kcp.vit.SIZES[row.size])
+            return {"path": sizes, **self._costs(row)}
+        if row.file_key not in self._files:
+            self._files[row.file_key] = self._write(row)
+        return {"path": self._files[row.file_key], **self._costs(row)}
+
+    def _write(self, row):
+        target = self._folder / str(len(self._files))
+        preprocessor = kcp.preprocessing.ImagePreprocessor(self._shape(row))
+        names = [str(index) for index in range(NUM_CLASSES)]
+        arguments = (self._model(row, row.arguments), preprocessor, names, target)
+        if row.file_format != "saved_model":
+            version = export_other(*arguments, row.file_format)
+            return str(version / FORMATS[row.file_format].file)
+        return str(export(*arguments, fuse=row.fuse, precision=row.precision))
+
+    def _costs(self, row):
+        """What an image costs as the model was trained, and in the graph that runs."""
+        model = self._model(row, row.costs_as or row.arguments)
+        trained = kcp.flops.formula(model)
+        executed = trained.gmacs_per_image
+        if row.runtime == "tensorflow" and row.name != PLAIN:
+            predict = choose_inference(model, row.fuse, row.precision).predict
+            # A batch that every N divides.
+            cost = kcp.flops.count_function(predict, self._shape(row), batch_size=16)
+            executed = cost.gmacs_per_image
+        stages = {name: macs / 1e9 for name, macs in trained.stages.items()}
+        return {
+            "gmacs_per_image": trained.gmacs_per_image,
+            "gmacs_by_stage": stages,
+            "gmacs_executed": executed,
+        }
+
+    def _model(self, row, arguments):
+        key = row.size, row.image_size
+        if key not in self._vits:
+            shape = self._shape(row)
+            self._vits[key] = kcp.vit.keras_cv_vit(row.size, shape, NUM_CLASSES)
+        vit = self._vits[key]
+        return vit if row.kind == "vit" else MODELS[row.kind](vit, **dict(arguments))
+
+    def _shape(self, row):
+        return row.image_size, row.image_size, 3

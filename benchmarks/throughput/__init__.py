@@ -1,1 +1,0 @@
-"""Images per second of exported models and of other runtimes, in one table."""

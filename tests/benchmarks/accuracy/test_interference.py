@@ -1,0 +1,54 @@
+import json
+import types
+
+import numpy as np
+import pytest
+
+import keras_concatplexer as kcp
+from benchmarks.accuracy import interference
+
+LABELS = np.arange(8) % 3
+
+
+def test_the_report(tiny_vit, images, scramble, tmp_path):
+    model = scramble(kcp.ConcatPlexer(tiny_vit, num_mux=2))
+    values = types.SimpleNamespace(
+        dataset="some",
+        split="test",
+        num_images=7,
+        num_draws=2,
+        num_mux=None,
+        seed=0,
+        out=str(tmp_path / "new"),
+    )
+    dataset = [(images(8)[:4], LABELS[:4]), (images(8)[4:], LABELS[4:])]
+    text = interference.report(model, dataset, values)
+    assert "| images, draws | 7, 2 |" in text
+    assert "| accuracy of the ensemble, 4 x N passes (8 x the cost) |" in text
+    content = json.loads((tmp_path / "new" / "interference.json").read_text())
+    assert (content["dataset"], content["num_images"]) == ("some", 7)
+    assert [row["cost"] for row in content["ensembles"]] == [2, 8]
+    picture = (tmp_path / "new" / "interference.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+
+
+def test_an_elastic_model_runs_at_the_n_that_is_asked_for():
+    elastic = types.SimpleNamespace(num_mux=(1, 2, 4), at=lambda num_mux: num_mux)
+    assert interference.at_num_mux(elastic, 4) == 4
+    plain = types.SimpleNamespace(num_mux=2)
+    assert interference.at_num_mux(plain, None) is plain
+    assert interference.at_num_mux(plain, 2) is plain
+    vit = types.SimpleNamespace()
+    assert interference.at_num_mux(vit, None) is vit
+    for model, num_mux in ((elastic, None), (elastic, 3), (plain, 4), (vit, 2)):
+        with pytest.raises(ValueError, match="--num_mux must be one of"):
+            interference.at_num_mux(model, num_mux)
+
+
+def test_bad_input_is_one_clear_error(monkeypatch):
+    def load(values, batch_size):
+        raise ValueError("There is no run.")
+
+    monkeypatch.setattr(interference.trained, "load_from_flags", load)
+    with pytest.raises(SystemExit, match="^error: There is no run.$"):
+        interference.main(["interference"])

@@ -1,0 +1,147 @@
+import copy
+import csv
+import io
+import re
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.speed import report, runtimes
+from benchmarks.speed.measuring import memory_of
+from benchmarks.speed.ordering import compare_order
+from benchmarks.speed.plot import draw
+from benchmarks.speed.results import collect
+from benchmarks.speed.rows import GEMMS, Row, full_rows, quick_rows, vit_row
+from benchmarks.timing import Timing
+
+
+def constant(seconds):
+    return Timing(((seconds,),) * 7)
+
+
+@pytest.fixture(scope="module")
+def results():
+    plain, fused = full_rows()[:2]
+    half = Row("half", kind="concat")
+    rows = [plain, fused, half]
+    costs = {"path": "", "gmacs_per_image": 2.0, "gmacs_executed": 1.6}
+    exported = {row.name: dict(costs) for row in rows}
+    exported["half"] |= {"gmacs_per_image": 1.0, "gmacs_executed": 1.0}
+    seconds = dict(zip([row.name for row in rows], (8.0, 4.0, 2.5), strict=True))
+    timings = {
+        size: {name: constant(size / 8 * s) for name, s in seconds.items()}
+        | {gemm.name: constant(7.438e9 / 1e11) for gemm in GEMMS}
+        for size in (1, 8)
+    }
+    settings = {
+        "batch_sizes": [1, 8],
+        "reference_batch_size": 8,
+        "memory_batch_size": 8,
+        "skipped": {"elastic": "not yet"},
+    }
+    return collect(rows, exported, timings, {"half": 2**20}, settings)
+
+
+def test_rows_are_unique_and_share_files_where_they_can():
+    rows = full_rows()
+    assert len({row.name for row in rows}) == len(rows)
+    elastic = [row for row in rows if row.costs_as]
+    assert [row.signature for row in elastic] == [f"predict_n{n}" for n in (1, 2, 4)]
+    assert len({row.file_key for row in elastic}) == 1
+    others = [row.file_key for row in rows if row.file_format == "saved_model"]
+    assert len(set(others)) == len(others) - 2
+    assert 4 <= len(quick_rows()) <= 8
+
+
+def test_ratios(results):
+    half = results["rows"]["half"]
+    # 8 images in 2.5 s, where the fused ViT takes 4 s and plain Keras 8 s.
+    assert half["batches"]["8"]["images_per_second"] == pytest.approx(3.2)
+    assert half["over_plain_keras"] == pytest.approx(3.2)
+    assert half["over_fused_vit"] == pytest.approx(1.6)
+    assert half["flop_ratio"] == pytest.approx(2.0)
+    assert half["of_ideal"] == pytest.approx(0.8)
+    assert half["of_ideal_executed"] == pytest.approx(1.0)
+    # 2 x 1 GMAC x 3.2 / s of 100 GFLOP/s.
+    assert half["of_gemm_limit"] == pytest.approx(0.064, rel=1e-3)
+    assert half["peak_memory_mib"] == 1
+
+
+def test_tables(results, tmp_path):
+    page = report.page(results)
+    line = next(line for line in page.splitlines() if line.startswith("| half"))
+    assert "| 3.2 | 3.2 | 2,500 / 2,500 | 1 | 3.20 | 1.600 |" in line
+    assert "Not measured: elastic (not yet)." in page
+    short = report.markdown(results, ["half", "unknown"], ("of_ideal",), details=False)
+    assert short.splitlines()[2:] == ["| half | 1.00 | 3.2 | 3.2 | 0.800 |"]
+    assert "| – |" in report.markdown(results, ["vit_b16, float32"])
+    read = list(csv.DictReader(io.StringIO(report.csv_text(results))))
+    assert len(read) == 6 and read[-1]["name"] == "half"
+    assert float(read[-1]["p95_ms"]) == pytest.approx(2500)
+    draw(results, tmp_path / "rows.png")
+    assert (tmp_path / "rows.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_order_with_ties():
+    def entries(**rates):
+        return {
+            name: {"batches": {"8": {"images_per_second": rate, "spread": 0.02}}}
+            for name, rate in rates.items()
+        }
+
+    full = entries(a=10.0, b=9.8, c=5.0, only_here=1.0)
+    wrong, ties = compare_order(entries(a=8.0, b=8.5, c=5.0), full, 8)
+    # Of a and b the full measurement does not know which is faster.
+    assert (wrong, ties) == ([], [("a", "b")])
+    wrong, ties = compare_order(entries(a=8.0, b=9.8, c=9.0), full, 8)
+    assert wrong == [("a", "c")] and ties == [("a", "b")]
+    same = copy.deepcopy(full)
+    assert compare_order(same, full, 8) == ([], [("a", "b")])
+
+
+def test_missing_peers_are_reported(monkeypatch):
+    monkeypatch.setattr(
+        runtimes.importlib.util,
+        "find_spec",
+        lambda name: None if name in ("torch", "tf2onnx") else object(),
+    )
+    found, skipped = runtimes.installed(full_rows())
+    assert {row.runtime for row in found} == {"tensorflow", "openvino"}
+    assert skipped["vit_b16, PyTorch eager, float32"] == "not installed: torch"
+    assert skipped["vit_b16, ONNX Runtime, float32"] == "not installed: tf2onnx"
+
+
+def test_a_row_is_exported_counted_and_run(tmp_path):
+    from benchmarks.speed.exports import Exporter
+    from benchmarks.speed.tensorflow_runner import TensorFlowRunner
+
+    row = vit_row("vit_nano4", "float32", image_size=32)
+    exported = Exporter(tmp_path).export(row)
+    assert exported["gmacs_executed"] < exported["gmacs_per_image"]
+    runner = TensorFlowRunner.__new__(TensorFlowRunner)
+    # Threads can be set before TensorFlow starts only; this process has started it.
+    super(TensorFlowRunner, runner).__init__(1)
+    runner._loaded = {}
+    runner.open(row, exported["path"])
+    assert len(runner.time(row.name, 3, 0.0)) == 1
+    # TensorFlow's library alone takes more than 100 MiB.
+    assert memory_of(row, exported["path"], 1, 3) > 100 * 2**20
+
+
+@pytest.mark.large
+def test_the_quick_command_writes_files_and_tells_the_order(tmp_path):
+    command = [
+        *(
+            sys.executable,
+            "-m",
+            "benchmarks.speed.throughput",
+            "--quick",
+            "--allow_load",
+        ),
+        *("--image_size=32", "--rows=plain|^vit_b16, float32", f"--out={tmp_path}"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert re.search(r"same order as .*throughput.json: (yes|no)", done.stdout)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {f"throughput_quick.{end}" for end in ("json", "csv", "md", "png")}
