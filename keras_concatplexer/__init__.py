@@ -6,6 +6,7 @@ from keras_concatplexer import (
     flops,
     layers,
     metrics,
+    models,
     preprocessing,
     vit,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "layers",
     "list_presets",
     "metrics",
+    "models",
     "preprocessing",
     "vit",
 ]

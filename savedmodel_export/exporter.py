@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_concatplexer.arguments import one_of, positive_int
-from keras_concatplexer.models import models_by_num_mux
+from keras_concatplexer.models import by_num_mux, mixes_images
 from savedmodel_export.decoding import DEFAULT_MAX_PIXELS
 from savedmodel_export.inference import infer_at_each, variables_of
-from savedmodel_export.model_card import mixes_images, write_model_card
+from savedmodel_export.model_card import write_model_card
 from savedmodel_export.publishing import prune, publish, unfinished_version, writing
 from savedmodel_export.serving.batching import (
     allowed_batch_sizes,
@@ -84,7 +84,7 @@ def export(
     positive_int("max_pixels", max_pixels)
     if keep is not None:
         positive_int("keep", keep)
-    models = models_by_num_mux(model)
+    models = by_num_mux(model)
     num_mux = next(iter(models)) if default_num_mux is None else default_num_mux
     one_of("default_num_mux", num_mux, tuple(models))
     inferences = infer_at_each(models, fuse, precision)

@@ -73,7 +73,7 @@ def choose_inference(model, fuse=True, precision="float32", like=None):
 
 
 def infer_at_each(models, fuse=True, precision="float32"):
-    """Returns dict, N -> `Inference`, for the models of `models_by_num_mux`.
+    """Returns dict, N -> `Inference`, for the models of `models.by_num_mux`.
 
     The fused graphs of an elastic model hold what they share once.
 

@@ -29,7 +29,7 @@ def write_model_card(
     """
     import keras_concatplexer as kcp
 
-    models = kcp.models.models_by_num_mux(model)
+    models = kcp.models.by_num_mux(model)
     gmacs = {n: _gmacs(single) for n, single in models.items()}
     num_mux = next(iter(models)) if num_mux is None else num_mux
     card = {
@@ -56,17 +56,10 @@ def read_model_card(version):
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
-def mixes_images(model):
-    """Whether an image's answer depends on the other images of its batch."""
-    return (
-        getattr(model, "num_mux", 1) != 1
-        # Any multiplexed model that does not say otherwise.
-        and getattr(model, "attention_scope", "group") != "image"
-    )
-
-
 def _description(model):
-    config = model.get_config() if hasattr(model, "num_mux") else {}
+    import keras_concatplexer as kcp
+
+    config = model.get_config() if isinstance(model, kcp.models.WrappedViT) else {}
     config.pop("vit", None)
     return {"type": type(model).__name__, **config}
 

@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_concatplexer.arguments import one_of, positive_int
-from savedmodel_export.model_card import mixes_images, write_model_card
+from keras_concatplexer.models import mixes_images
+from savedmodel_export.model_card import write_model_card
 from savedmodel_export.publishing import prune, publish, unfinished_version, writing
 from savedmodel_export.verify.verification import VerificationError, default_tolerance
 

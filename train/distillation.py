@@ -66,7 +66,7 @@ def load_teacher(workdir, image_shape, num_classes):
         ValueError: if it is multiplexed, or for other images or classes.
     """
     teacher = kcp.bundle.load_model(workdir)
-    if hasattr(teacher, "num_mux"):
+    if isinstance(teacher, kcp.models.WrappedViT):
         raise ValueError(
             f"--teacher={workdir} holds a multiplexed model. Expected a plain ViT "
             "(python -m train --model=vit)."

@@ -3,7 +3,6 @@
 import keras
 
 import keras_concatplexer as kcp
-from keras_concatplexer.models import models_by_num_mux
 from train.averaging import averaged_weights
 from train.multi_worker import distributable
 from train.strategy import is_multi_worker, sharded_by_rows
@@ -34,7 +33,7 @@ class Evaluation:
     def __init__(self, model, strategy, loss):
         self._models = {}
         with strategy.scope():
-            for num_mux, single in models_by_num_mux(model).items():
+            for num_mux, single in kcp.models.by_num_mux(model).items():
                 if is_multi_worker(strategy):
                     single = distributable(single)
                 single.compile(

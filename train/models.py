@@ -48,22 +48,22 @@ def _multiplexed(config, vit):
             seed=config.seed,
             **depth,
         )
-    elastic = {}
-    if isinstance(config.num_mux, tuple):
-        elastic = {
-            "num_mux_weights": config.num_mux_weights or None,
-            "own_norm": config.own_norm,
-            "distillation_weight": config.in_place_distillation,
-        }
-    return kcp.ConcatPlexer(
-        vit,
-        num_mux=config.num_mux,
-        reducer=config.reducer,
-        attention_scope=config.attention_scope,
-        shuffle_slots=config.shuffle_slots,
-        seed=config.seed,
-        **elastic,
+    options = {
+        "num_mux": config.num_mux,
+        "reducer": config.reducer,
+        "attention_scope": config.attention_scope,
+        "shuffle_slots": config.shuffle_slots,
+        "seed": config.seed,
         **depth,
+    }
+    if isinstance(config.num_mux, int):
+        return kcp.ConcatPlexer(vit, **options)
+    return kcp.ElasticConcatPlexer(
+        vit,
+        **options,
+        num_mux_weights=config.num_mux_weights or None,
+        own_norm=config.own_norm,
+        in_place_weight=config.in_place_distillation,
     )
 
 
@@ -94,7 +94,7 @@ def _trained_vit(path):
         model = _load_file(path)
     else:
         model = kcp.bundle.load_model(path)
-    return getattr(model, "vit", model)
+    return model.vit if isinstance(model, kcp.models.WrappedViT) else model
 
 
 def _load_file(path):

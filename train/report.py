@@ -5,7 +5,6 @@ import json
 import keras
 
 import keras_concatplexer as kcp
-from keras_concatplexer.models import models_by_num_mux
 from train.evaluation import Evaluation
 from train.files import write_text
 from train.summaries import can_draw, write_images
@@ -50,7 +49,7 @@ def report(run):
                 "gmacs_per_image": kcp.flops.count(single).gmacs_per_image,
                 **scores["best"][num_mux],
             }
-            for num_mux, single in models_by_num_mux(model).items()
+            for num_mux, single in kcp.models.by_num_mux(model).items()
         ],
         "history": progress.history,
         "test_accuracy": scores["best"][run.num_mux]["accuracy"],

@@ -7,7 +7,6 @@ import keras
 import tensorflow as tf
 
 import keras_concatplexer as kcp
-from keras_concatplexer.models import models_by_num_mux
 from train.augmentation import Augmentation
 from train.checkpoint import Checkpoints, checkpoint_bytes, state_variables
 from train.data import load_data
@@ -98,12 +97,12 @@ class Run:
     @property
     def num_mux(self):
         """Images per sequence: 1 of a ViT, the first N of an elastic model."""
-        return next(iter(models_by_num_mux(self.model)))
+        return next(iter(kcp.models.by_num_mux(self.model)))
 
     @property
     def is_elastic(self):
         """Whether the model has several N."""
-        return len(models_by_num_mux(self.model)) > 1
+        return len(kcp.models.by_num_mux(self.model)) > 1
 
     def fit(self):
         """Trains, evaluates the best model on the test split, writes the results.

@@ -83,7 +83,7 @@ def _image_mux(vit):
 
 
 def _elastic(vit):
-    return kcp.ConcatPlexer(vit, num_mux=tuple(ELASTIC_GRAPHS), attention_scope="group")
+    return kcp.ElasticConcatPlexer(vit, num_mux=tuple(ELASTIC_GRAPHS))
 
 
 def _fewer_blocks(kept, of):

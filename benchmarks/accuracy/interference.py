@@ -12,9 +12,11 @@ import sys
 import numpy as np
 from absl import app, flags, logging
 
+import keras_concatplexer as kcp
 from benchmarks import trained
 from keras_concatplexer.analysis import interference
-from keras_concatplexer.models.ensemble import predict_ensemble, single_num_mux
+from keras_concatplexer.models.ensemble import predict_ensemble
+from keras_concatplexer.models.wrapped_vit import single_num_mux
 
 BATCH_SIZE = 64
 # Of the ensembles whose accuracy stands beside that of one pass.
@@ -42,15 +44,15 @@ def at_num_mux(model, num_mux):
     Raises:
         ValueError: if the model needs another `num_mux`.
     """
-    given = getattr(model, "num_mux", 1)
-    choices = (given,) if isinstance(given, int) else tuple(given)
-    if isinstance(given, int) and num_mux in (None, given):
+    models = kcp.models.by_num_mux(model)
+    if num_mux is None and len(models) == 1:
         return model
-    if num_mux not in choices:
+    if num_mux not in models:
         raise ValueError(
-            f"--num_mux must be one of {choices} for this model. Received: {num_mux}"
+            f"--num_mux must be one of {tuple(models)} for this model. "
+            f"Received: {num_mux}"
         )
-    return model.at(num_mux=num_mux)
+    return models[num_mux]
 
 
 def ensembles(model, images, labels, seed=0):
@@ -60,14 +62,16 @@ def ensembles(model, images, labels, seed=0):
         list of dict with `num_permutations`, `accuracy` and `cost`, in passes over
         the images.
     """
-    rows = []
+    num_mux, rows = single_num_mux(model), []
     for num_permutations in NUM_PERMUTATIONS:
-        logits = predict_ensemble(model, images, num_permutations, BATCH_SIZE, seed)
+        logits = predict_ensemble(
+            model, num_mux, images, num_permutations, BATCH_SIZE, seed
+        )
         rows.append(
             {
                 "num_permutations": num_permutations,
                 "accuracy": float((logits.argmax(-1) == labels).mean()),
-                "cost": single_num_mux(model) * num_permutations,
+                "cost": num_mux * num_permutations,
             }
         )
     return rows

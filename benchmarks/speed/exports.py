@@ -10,7 +10,11 @@ from savedmodel_export.inference import choose_inference
 from savedmodel_export.other_formats import FORMATS, export_other
 
 NUM_CLASSES = 1000
-MODELS = {"concat": kcp.ConcatPlexer, "imagemux": kcp.ImageMultiplexerViT}
+MODELS = {
+    "concat": kcp.ConcatPlexer,
+    "elastic": kcp.ElasticConcatPlexer,
+    "imagemux": kcp.ImageMultiplexerViT,
+}
 
 
 class Exporter:
@@ -43,7 +47,7 @@ class Exporter:
         target = self._folder / str(len(self._files))
         preprocessor = kcp.preprocessing.ImagePreprocessor(self._shape(row))
         names = [str(index) for index in range(NUM_CLASSES)]
-        arguments = (self._model(row, row.arguments), preprocessor, names, target)
+        arguments = (self._model(row), preprocessor, names, target)
         if row.file_format != "saved_model":
             version = export_other(*arguments, row.file_format)
             return str(version / FORMATS[row.file_format].file)
@@ -51,7 +55,9 @@ class Exporter:
 
     def _costs(self, row):
         """What an image costs as the model was trained, and in the graph that runs."""
-        model = self._model(row, row.costs_as or row.arguments)
+        model = self._model(row)
+        if row.costs_at is not None:
+            model = model.at(row.costs_at)
         trained = kcp.flops.formula(model)
         executed = trained.gmacs_per_image
         if row.runtime == "tensorflow" and row.name != PLAIN:
@@ -66,13 +72,15 @@ class Exporter:
             "gmacs_executed": executed,
         }
 
-    def _model(self, row, arguments):
+    def _model(self, row):
         key = row.size, row.image_size
         if key not in self._vits:
             shape = self._shape(row)
             self._vits[key] = kcp.vit.keras_cv_vit(row.size, shape, NUM_CLASSES)
         vit = self._vits[key]
-        return vit if row.kind == "vit" else MODELS[row.kind](vit, **dict(arguments))
+        if row.kind == "vit":
+            return vit
+        return MODELS[row.kind](vit, **dict(row.arguments))
 
     def _shape(self, row):
         return row.image_size, row.image_size, 3

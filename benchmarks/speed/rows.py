@@ -18,7 +18,8 @@ class Row:
         name: str, unique.
         precision: `"float32"` or `"bfloat16"`.
         size: name of the ViT.
-        kind: `"vit"`, `"concat"`, `"imagemux"` or `"gemm"`, a bare matrix product.
+        kind: `"vit"`, `"concat"`, `"elastic"`, `"imagemux"` or `"gemm"`, a bare
+            matrix product.
         arguments: tuple of pairs, arguments of the multiplexed model.
         runtime: name in `runtimes.RUNTIMES`.
         file_format: what the runtime reads: `"saved_model"`, a format of
@@ -27,8 +28,7 @@ class Row:
         compiled: bool. Whether PyTorch compiles it.
         signature: name of the SavedModel's function.
         image_size: int. Side of the images.
-        costs_as: tuple of pairs: arguments of the model that costs the same, for
-            one N of an elastic model.
+        costs_at: int or `None`. The N of an elastic model whose cost is told.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Row:
     compiled: bool = False
     signature: str = "serving_default"
     image_size: int = 224
-    costs_as: tuple = ()
+    costs_at: int | None = None
 
     @property
     def model_key(self):
@@ -91,10 +91,10 @@ def _elastic_row(num_mux):
     return Row(
         f"elastic_b16 at N = {num_mux}, bfloat16",
         "bfloat16",
-        kind="concat",
+        kind="elastic",
         arguments=tuple(ELASTIC.items()),
         signature=f"predict_n{num_mux}",
-        costs_as=tuple({**ELASTIC, "num_mux": num_mux}.items()),
+        costs_at=num_mux,
     )
 
 

@@ -21,16 +21,16 @@ from benchmarks.accuracy.recipe import classification_loss
 from benchmarks.timing import MIN_REPEATS, interleaved_seconds
 
 NUM_CLASSES = 10
-# Name of a model -> arguments of its `ConcatPlexer`, `None` for the ViT itself.
+NUM_MUX = (1, 2, 4)
+# Name of a model -> function, the ViT -> the model.
 MODELS = {
-    "vit": None,
-    "concatplexer, N = 2": {"num_mux": 2},
-    "concatplexer, N = 4": {"num_mux": 4},
-    "elastic, N = 1, 2, 4": {"num_mux": (1, 2, 4)},
-    "elastic, in-place distillation": {
-        "num_mux": (1, 2, 4),
-        "distillation_weight": 1.0,
-    },
+    "vit": lambda vit: vit,
+    "concatplexer, N = 2": lambda vit: kcp.ConcatPlexer(vit, 2),
+    "concatplexer, N = 4": lambda vit: kcp.ConcatPlexer(vit, 4),
+    "elastic, N = 1, 2, 4": lambda vit: kcp.ElasticConcatPlexer(vit, NUM_MUX),
+    "elastic, in-place distillation": lambda vit: kcp.ElasticConcatPlexer(
+        vit, NUM_MUX, in_place_weight=1.0
+    ),
 }
 REPLICAS = (1, 2)
 
@@ -62,15 +62,14 @@ def strategies():
     }
 
 
-def training_step(arguments, strategy, size, image_shape, batch_size):
+def training_step(wrap, strategy, size, image_shape, batch_size):
     """Returns a function without arguments that does one step and waits for it."""
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
     images = rng.normal(size=(batch_size, *image_shape)).astype("float32")
     labels = rng.integers(NUM_CLASSES, size=batch_size)
     with strategy.scope():
-        vit = kcp.vit.keras_cv_vit(size, image_shape, NUM_CLASSES)
-        model = kcp.ConcatPlexer(vit, **arguments) if arguments else vit
+        model = wrap(kcp.vit.keras_cv_vit(size, image_shape, NUM_CLASSES))
         model.compile(keras.optimizers.AdamW(1e-3), classification_loss())
     dataset = tf.data.Dataset.from_tensors((images, labels)).repeat()
     batches = iter(strategy.experimental_distribute_dataset(dataset))
@@ -93,11 +92,9 @@ def measure(size, image_shape, batch_size, repeats=MIN_REPEATS):
         repeats: int, rounds.
     """
     steps = {
-        (name, str(count)): training_step(
-            arguments, strategy, size, image_shape, batch_size
-        )
+        (name, str(count)): training_step(wrap, strategy, size, image_shape, batch_size)
         for count, strategy in strategies().items()
-        for name, arguments in MODELS.items()
+        for name, wrap in MODELS.items()
     }
     rates = {name: {} for name in MODELS}
     for (name, count), seconds in interleaved_seconds(steps, repeats).items():

@@ -11,8 +11,9 @@ from keras_concatplexer.analysis import draws
 from keras_concatplexer.analysis.accuracy import Accuracy
 from keras_concatplexer.arguments import positive_int
 from keras_concatplexer.models.concatplexer import ConcatPlexer
-from keras_concatplexer.models.ensemble import single_num_mux, whole_groups
+from keras_concatplexer.models.ensemble import whole_groups
 from keras_concatplexer.models.multiplexed_vit import MultiplexedViT
+from keras_concatplexer.models.wrapped_vit import single_num_mux
 
 # Classes whose probabilities differ by less are tied: an image's row in the batch
 # changes the order of sums, and so the last digits.

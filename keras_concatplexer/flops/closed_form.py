@@ -66,8 +66,8 @@ def concat_cost(
     multiplexer = ConcatMultiplexer(
         num_mux if attention_scope == "group" else 1,
         shape.grid_shape,
-        kernel_size,
         default_strides(num_mux) if strides is None else strides,
+        kernel_size,
         reducer,
         shape.num_prefix_tokens,
     )
@@ -120,7 +120,7 @@ def _vit(shape):
 
 def _concat(shape, patchifier_depth, multiplexer):
     width, num_tokens = shape.hidden_dim, shape.num_tokens
-    images = multiplexer.num_mux
+    images = multiplexer.images_per_sequence
     reduction = 0
     if multiplexer.reduction is not None:
         reduction = multiplexer.reduction.macs(width)

@@ -14,50 +14,58 @@ class ConcatDemultiplexer(keras.layers.Layer):
     The inverse of the concatenation in ConcatPlexer (arXiv 2308.11199).
 
     Args:
-        num_mux: int. Images per sequence (N_MUX in the paper).
+        images_per_sequence: int.
 
     Call arguments:
-        inputs: `(num_groups, num_mux * num_tokens, hidden_dim)`, float.
+        inputs: `(num_groups, images_per_sequence * num_tokens, hidden_dim)`, float.
         reference: any tensor with one row per real image; it tells how many
             rows at the end are filler.
 
     Output shape: `(batch_size, num_tokens, hidden_dim)`, in input order.
 
     Raises:
-        ValueError: if `num_mux` is not a positive integer, or does not divide
-            the length of the sequence.
+        ValueError: if `images_per_sequence` is not a positive integer, or does not
+            divide the length of the sequence.
 
     Example:
 
-    >>> layer = ConcatDemultiplexer(num_mux=2)
+    >>> layer = ConcatDemultiplexer(images_per_sequence=2)
     >>> layer(np.zeros((2, 18, 8)), reference=np.zeros((3,))).shape
     TensorShape([3, 9, 8])
     """
 
-    def __init__(self, num_mux, **kwargs):
+    def __init__(self, images_per_sequence, **kwargs):
         super().__init__(**kwargs)
-        self.num_mux = positive_int("num_mux", num_mux)
+        self.images_per_sequence = positive_int(
+            "images_per_sequence", images_per_sequence
+        )
 
     def build(self, inputs_shape, reference_shape):
-        if inputs_shape[1] % self.num_mux:
+        if inputs_shape[1] % self.images_per_sequence:
             raise ValueError(
-                f"The sequence must hold {self.num_mux} images of equal length. "
-                f"Received: shape={tuple(inputs_shape)}"
+                f"The sequence must hold {self.images_per_sequence} images of equal "
+                f"length. Received: shape={tuple(inputs_shape)}"
             )
 
     def call(self, inputs, reference):
-        if self.num_mux == 1:
+        if self.images_per_sequence == 1:
             return inputs
         _, length, hidden_dim = inputs.shape
         # (G, N * T, D) -> (G, N, T, D) -> (B, T, D)
         groups = ops.reshape(
-            inputs, (-1, self.num_mux, length // self.num_mux, hidden_dim)
+            inputs,
+            (
+                -1,
+                self.images_per_sequence,
+                length // self.images_per_sequence,
+                hidden_dim,
+            ),
         )
         return grouping.ungroup(groups, reference)
 
     def compute_output_shape(self, inputs_shape, reference_shape):
         _, length, hidden_dim = inputs_shape
-        return reference_shape[0], length // self.num_mux, hidden_dim
+        return reference_shape[0], length // self.images_per_sequence, hidden_dim
 
     def get_config(self):
-        return {**super().get_config(), "num_mux": self.num_mux}
+        return {**super().get_config(), "images_per_sequence": self.images_per_sequence}

@@ -11,7 +11,6 @@ from keras_concatplexer.layers.select_token_reduction import SelectTokenReductio
 from keras_concatplexer.layers.slot_embedding import SlotEmbedding
 from keras_concatplexer.layers.token_reduction import (
     default_kernel_size,
-    default_strides,
     reduced_grid,
 )
 from keras_concatplexer.layers.tome_token_reduction import ToMeTokenReduction
@@ -26,29 +25,30 @@ REDUCTIONS = {
 
 @keras.saving.register_keras_serializable(package="keras_concatplexer")
 class ConcatMultiplexer(keras.layers.Layer):
-    """Reduces each image's tokens and joins `num_mux` images into one sequence.
+    """Reduces each image's tokens and joins several images into one sequence.
 
     The C-Multiplexer of ConcatPlexer (arXiv 2308.11199): patch tokens are reduced
     on their grid, then the images of a group are concatenated along dim 1.
     Each image keeps its prefix tokens (its class token), which are never reduced.
-    A batch that `num_mux` does not divide is filled with its own first images.
+    A batch that the images per sequence do not divide is filled with its own first
+    images.
 
     Args:
-        num_mux: int. Images per sequence (N_MUX in the paper). With 1, images stay
-            apart, and there is no slot embedding.
+        images_per_sequence: int. With 1, images stay apart, and there is no slot
+            embedding.
         grid_shape: pair of ints `(rows, columns)` of the patch grid.
-        kernel_size: int, pair of ints or `None`: the strides, at least 2 each. For
-            the reducer `"conv"` only.
-        strides: int, pair of ints or `None`: keeps `1 / num_mux` of the tokens,
-            halving columns first. `(1, 1)` reduces nothing, and without a larger
-            kernel nothing is done.
+        strides: int or pair of ints, the step of the reduction on the grid. `(1, 1)`
+            keeps every token.
+        kernel_size: int, pair of ints or `None`: the strides, at least 2 each where
+            they reduce. For the reducer `"conv"` only. `(1, 1)` with the strides
+            `(1, 1)` leaves the tokens as they are.
         reducer: `"conv"` (the paper's), `"mean"`, `"tome"` or `"select"`; all to
             the same number of tokens.
         num_prefix_tokens: int. Tokens in front of the patches that are kept.
         return_sizes: bool. For the reducer `"tome"`: whether to return, as a second
             tensor, the logarithm of how many patches each token stands for.
         shuffle_slots: bool. In training, draw for each group which image gets which
-            slot's vector; see `SlotEmbedding`. With `num_mux` 1 there are none.
+            slot's vector; see `SlotEmbedding`.
         seed: int or `None`. Of these draws.
 
     Call arguments:
@@ -56,9 +56,9 @@ class ConcatMultiplexer(keras.layers.Layer):
             hidden_dim)`, float.
         scores: `(batch_size, rows * columns)`, for the reducer `"select"` only.
 
-    Output shape: `(ceil(batch_size / num_mux), num_mux * (num_prefix_tokens +
-        num_reduced_tokens), hidden_dim)`, in the dtype of the input; the sizes are
-        float32, without the last axis.
+    Output shape: `(ceil(batch_size / images_per_sequence), images_per_sequence *
+        (num_prefix_tokens + num_reduced_tokens), hidden_dim)`, in the dtype of the
+        input; the sizes are float32, without the last axis.
 
     Raises:
         ValueError: if an argument is not as above, the input has another number of
@@ -66,17 +66,17 @@ class ConcatMultiplexer(keras.layers.Layer):
 
     Example:
 
-    >>> layer = ConcatMultiplexer(num_mux=2, grid_shape=(4, 4))
+    >>> layer = ConcatMultiplexer(2, grid_shape=(4, 4), strides=(1, 2))
     >>> layer(np.zeros((3, 17, 8))).shape
     TensorShape([2, 18, 8])
     """
 
     def __init__(
         self,
-        num_mux,
+        images_per_sequence,
         grid_shape,
+        strides,
         kernel_size=None,
-        strides=None,
         reducer="conv",
         num_prefix_tokens=1,
         return_sizes=False,
@@ -85,11 +85,11 @@ class ConcatMultiplexer(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.num_mux = positive_int("num_mux", num_mux)
-        self.grid_shape = int_pair("grid_shape", grid_shape)
-        self.strides = int_pair(
-            "strides", default_strides(num_mux) if strides is None else strides
+        self.images_per_sequence = positive_int(
+            "images_per_sequence", images_per_sequence
         )
+        self.grid_shape = int_pair("grid_shape", grid_shape)
+        self.strides = int_pair("strides", strides)
         self.reducer = one_of("reducer", reducer, tuple(REDUCTIONS))
         if reducer == "conv":
             if kernel_size is None:
@@ -120,9 +120,9 @@ class ConcatMultiplexer(keras.layers.Layer):
         self.shuffle_slots = shuffle_slots
         self.seed = seed
         self.slot_embedding = None
-        if num_mux > 1:
+        if images_per_sequence > 1:
             self.slot_embedding = SlotEmbedding(
-                num_mux,
+                images_per_sequence,
                 shuffle_slots,
                 seed,
                 dtype=self.dtype_policy,
@@ -161,7 +161,7 @@ class ConcatMultiplexer(keras.layers.Layer):
             self.reduction.build((None, rows * columns, hidden_dim), *given)
         if self.slot_embedding is not None:
             self.slot_embedding.build(
-                (None, self.num_mux, self.tokens_per_image, hidden_dim)
+                (None, self.images_per_sequence, self.tokens_per_image, hidden_dim)
             )
 
     def call(self, inputs, scores=None):
@@ -186,19 +186,20 @@ class ConcatMultiplexer(keras.layers.Layer):
         return self._joined(tokens, self.slot_embedding)
 
     def _joined(self, tokens, change=lambda groups: groups):
-        if self.num_mux == 1:
+        if self.images_per_sequence == 1:
             return tokens
-        groups = change(grouping.group(tokens, self.num_mux))
+        groups = change(grouping.group(tokens, self.images_per_sequence))
         # (G, N, 1 + T, D) -> (G, N * (1 + T), D)
         return ops.reshape(
-            groups, (-1, self.num_mux * self.tokens_per_image, tokens.shape[-1])
+            groups,
+            (-1, self.images_per_sequence * self.tokens_per_image, tokens.shape[-1]),
         )
 
     def compute_output_shape(self, inputs_shape, scores_shape=None):
         batch_size, _, hidden_dim = inputs_shape
         shape = (
-            grouping.num_groups(batch_size, self.num_mux),
-            self.num_mux * self.tokens_per_image,
+            grouping.num_groups(batch_size, self.images_per_sequence),
+            self.images_per_sequence * self.tokens_per_image,
             hidden_dim,
         )
         return (shape, shape[:2]) if self.return_sizes else shape
@@ -216,10 +217,10 @@ class ConcatMultiplexer(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "num_mux": self.num_mux,
+            "images_per_sequence": self.images_per_sequence,
             "grid_shape": self.grid_shape,
-            "kernel_size": self.kernel_size,
             "strides": self.strides,
+            "kernel_size": self.kernel_size,
             "reducer": self.reducer,
             "num_prefix_tokens": self.num_prefix_tokens,
             "return_sizes": self.return_sizes,

@@ -102,6 +102,11 @@ class ImageMultiplexer(keras.layers.Layer):
         if index_prefix:
             self.prefix = IndexPrefix(num_mux, dtype=self.dtype_policy, name="prefix")
 
+    @property
+    def images_per_sequence(self):
+        """Int. Images that one sequence holds: all of the group, mixed."""
+        return self.num_mux
+
     def _make_transform(self):
         layer, options = {
             "gaussian_hadamard": (HadamardTransform, {"kind": "gaussian"}),

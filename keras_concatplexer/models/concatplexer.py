@@ -14,24 +14,8 @@ from keras_concatplexer.models.multiplexed_vit import MultiplexedViT
 from keras_concatplexer.vit import read_stages
 
 
-class _ElasticForSeveralNumMux:
-    """Makes `ConcatPlexer(vit, num_mux=(1, 2))` an `ElasticConcatPlexer`.
-
-    In a class of its own, so that tools show the arguments of `__init__`.
-    """
-
-    def __new__(cls, *args, **kwargs):
-        num_mux = kwargs.get("num_mux", args[1] if len(args) > 1 else None)
-        if cls is ConcatPlexer and isinstance(num_mux, (tuple, list)):
-            # A subclass, so it cannot be imported before this class is there.
-            from keras_concatplexer.models.elastic import ElasticConcatPlexer
-
-            cls = ElasticConcatPlexer
-        return super().__new__(cls, *args, **kwargs)
-
-
 @keras.saving.register_keras_serializable(package="keras_concatplexer")
-class ConcatPlexer(_ElasticForSeveralNumMux, MultiplexedViT):
+class ConcatPlexer(MultiplexedViT):
     """A ViT classifier that runs `num_mux` images through one backbone sequence.
 
     ConcatPlexer, arXiv 2308.11199. The first blocks see each image alone; a
@@ -42,9 +26,8 @@ class ConcatPlexer(_ElasticForSeveralNumMux, MultiplexedViT):
     Args:
         vit: ViT classifier, for example of `vit.keras_cv_vit`. Its layers are
             used, not copied.
-        num_mux: int. Images per sequence (N_MUX in the paper). With several ints,
-            such as `(1, 2, 4)`, the model is an `ElasticConcatPlexer`, which takes
-            more arguments.
+        num_mux: int. Images per group (N_MUX in the paper). For several at once see
+            `ElasticConcatPlexer`.
         patchifier_depth: int or `None`. Blocks that see each image alone; half of
             the ViT's blocks by default.
         strides: int, pair of ints or `None`. Step of the token reduction on the
@@ -100,9 +83,17 @@ class ConcatPlexer(_ElasticForSeveralNumMux, MultiplexedViT):
         seed=None,
         name="concatplexer",
     ):
+        if isinstance(num_mux, (tuple, list)):
+            raise ValueError(
+                "A `ConcatPlexer` has one `num_mux`. For several over one set of "
+                f"weights use `ElasticConcatPlexer(vit, num_mux={tuple(num_mux)})`. "
+                f"Received: num_mux={num_mux!r}"
+            )
         positive_int("num_mux", num_mux)
         one_of("attention_scope", attention_scope, ("group", "image"))
-        if shuffle_slots and (attention_scope == "image" or num_mux == 1):
+        # Attention within each image: a sequence is one image.
+        images_per_sequence = num_mux if attention_scope == "group" else 1
+        if shuffle_slots and images_per_sequence == 1:
             raise ValueError(
                 "`shuffle_slots` needs slots: attention_scope='group' and `num_mux` "
                 f"> 1. Received: shuffle_slots={shuffle_slots!r}, "
@@ -110,13 +101,11 @@ class ConcatPlexer(_ElasticForSeveralNumMux, MultiplexedViT):
             )
 
         def make_pair(stages):
-            # Attention within each image is a sequence of one image.
-            images_per_sequence = num_mux if attention_scope == "group" else 1
             multiplexer = ConcatMultiplexer(
                 images_per_sequence,
                 stages.grid_shape,
-                kernel_size,
                 default_strides(num_mux) if strides is None else strides,
+                kernel_size,
                 reducer,
                 stages.num_prefix_tokens,
                 return_sizes=proportional_attention,
@@ -138,9 +127,8 @@ class ConcatPlexer(_ElasticForSeveralNumMux, MultiplexedViT):
             )
         if patchifier_depth is None:
             patchifier_depth = len(read_stages(vit).blocks) // 2
-        super().__init__(vit, make_pair, patchifier_depth, own_norm, name=name)
+        super().__init__(vit, num_mux, make_pair, patchifier_depth, own_norm, name)
         multiplexer = self.get_layer("multiplexer")
-        self.num_mux = num_mux
         self.strides = multiplexer.strides
         self.kernel_size = multiplexer.kernel_size
         self.reducer = reducer
@@ -178,7 +166,6 @@ class ConcatPlexer(_ElasticForSeveralNumMux, MultiplexedViT):
     def get_config(self):
         return {
             **super().get_config(),
-            "num_mux": self.num_mux,
             "strides": self.strides,
             "kernel_size": self.kernel_size,
             "reducer": self.reducer,

@@ -1,56 +1,70 @@
 """One set of weights for several N: accurate or fast, as the caller picks."""
 
+import types
+
 import keras
 from keras import ops
 
 from keras_concatplexer.arguments import positive_int
 from keras_concatplexer.models.concatplexer import ConcatPlexer
 from keras_concatplexer.models.in_place_distillation import InPlaceDistillation
-from keras_concatplexer.models.multiplexed_vit import MultiplexedViT
 from keras_concatplexer.models.partition import checked_shares, part_bounds
+from keras_concatplexer.models.wrapped_vit import WrappedViT
 
 
 @keras.saving.register_keras_serializable(package="keras_concatplexer")
-class ElasticConcatPlexer(ConcatPlexer):
-    """A `ConcatPlexer` for several N at once, over one ViT.
+class ElasticConcatPlexer(WrappedViT):
+    """A ViT classifier that runs one, two, four ... images through one sequence.
 
-    `ConcatPlexer(vit, num_mux=(1, 2, 4))` makes one. Embedding, blocks and head are
-    shared; each N > 1 has its own small C-Multiplexer and slot embedding. In
-    training the batch is cut into one part per N, so that each step trains them
-    all. Outside training the model is that of the first N; `at(num_mux)` gives the
-    others. The paper has no such model: it is ours.
+    The model holds one `ConcatPlexer` per N over the same ViT. They share embedding,
+    blocks and head; each N > 1 has its own small C-Multiplexer and slot embedding.
+    In training the batch is cut into one part per N, so that each step trains all of
+    them. Outside training the model answers as that of the first N; `at(num_mux)`
+    gives the others. The paper has no such model: it is ours.
 
     Args:
-        vit: as of `ConcatPlexer`.
-        num_mux: sequence of different ints. The first is what `evaluate`, `predict`
-            and a call outside training use.
-        patchifier_depth: as of `ConcatPlexer`.
-        strides: sequence with one value per N, each as of `ConcatPlexer`, or `None`.
-        kernel_size: as `strides`.
-        reducer: as of `ConcatPlexer`.
-        attention_scope: as of `ConcatPlexer`.
-        proportional_attention: as of `ConcatPlexer`.
+        vit: ViT classifier, for example of `vit.keras_cv_vit`. Its layers are used,
+            not copied.
+        num_mux: sequence of different ints, the images per group. The first is what
+            `evaluate`, `predict` and a call outside training use.
+        patchifier_depth: int or `None`. Blocks that see each image alone; half of
+            the ViT's blocks by default.
+        strides: sequence with one value per N, each an int, a pair of ints or `None`
+            (keep one of N tokens); or `None`. Steps of the token reductions.
+        kernel_size: sequence with one value per N, each an int, a pair of ints or
+            `None` (the strides, but no less than 2); or `None`. Windows of the token
+            reductions, for the reducer `"conv"` only.
+        reducer: `"conv"`, `"mean"`, `"tome"` or `"select"`, how an image's patch
+            tokens are reduced; see `ConcatPlexer`.
+        attention_scope: `"group"`: the images of a group attend to each other in the
+            backbone. `"image"`: each attends to itself alone.
+        proportional_attention: bool. For the reducer `"tome"`: whether a merged token
+            counts in attention as often as the patches in it, where N > 1.
         own_norm: bool. Whether each N > 1 has a final norm of its own.
-        shuffle_slots: as of `ConcatPlexer`.
-        seed: as of `ConcatPlexer`.
-        num_mux_weights: sequence of positive floats, one per N, or `None` for equal
+        shuffle_slots: bool. For the scope `"group"`: whether training draws which
+            image of a group gets which slot's vector, where N > 1.
+        seed: int or `None`. Of these draws.
+        num_mux_weights: sequence of positive numbers, one per N, or `None` for equal
             ones: the share of a training batch that each N gets. A part is a whole
             number of groups; what is left over goes to the smallest N.
-        distillation_weight: float. Weight of the loss by which, in training, N = 1
+        in_place_weight: float. Weight of the loss by which, in training, N = 1
             teaches the others: it also answers the images of their parts, and they
-            learn from its logits. 0: none. It costs one more forward pass of the
-            ViT over those images.
-        distillation_temperature: float. Of both softmaxes in that loss.
+            learn from its logits. 0: none. It costs one more forward pass of the ViT
+            over those images.
+        in_place_temperature: float. Of both softmaxes in that loss.
 
-    Input, output: as of `ConcatPlexer`, in training too.
+    Input: float images `(batch_size, height, width, channels)`, any `batch_size`
+        >= 1, preprocessed as the ViT expects.
+    Output: float32 logits `(batch_size, num_classes)`, in input order, in training
+        too.
 
     Raises:
-        ValueError: if an argument is not as above, or as of `ConcatPlexer`.
+        ValueError: if an argument is none of these.
 
     Example:
 
     >>> vit = keras_cv_vit("vit_nano4", image_shape=(16, 16, 1), num_classes=10)
-    >>> model = ConcatPlexer(vit, num_mux=(1, 2, 4))
+    >>> model = ElasticConcatPlexer(vit, num_mux=(1, 2, 4))
     >>> model.at(num_mux=4).num_mux
     4
     """
@@ -69,13 +83,13 @@ class ElasticConcatPlexer(ConcatPlexer):
         shuffle_slots=False,
         seed=None,
         num_mux_weights=None,
-        distillation_weight=0.0,
-        distillation_temperature=2.0,
-        name="concatplexer",
+        in_place_weight=0.0,
+        in_place_temperature=2.0,
+        name="elastic_concatplexer",
     ):
         num_mux = _checked_num_mux(num_mux)
         num_mux_weights = checked_shares(num_mux_weights, num_mux)
-        _check_distillation(distillation_weight, distillation_temperature, num_mux)
+        _check_in_place(in_place_weight, in_place_temperature, num_mux)
 
         # === Layers ===
         models = [
@@ -103,16 +117,13 @@ class ElasticConcatPlexer(ConcatPlexer):
 
         # === Functional Model ===
         first = models[0]
-        # The graph is the first one's; the classes between would build another.
-        super(MultiplexedViT, self).__init__(first.inputs, first.outputs, name=name)
+        super().__init__(vit, first.input, first.output, name)
         self._models = models
-        self.distillation = InPlaceDistillation(
-            distillation_weight, distillation_temperature, dtype="float32"
+        self._in_place = InPlaceDistillation(
+            in_place_weight, in_place_temperature, dtype="float32"
         )
 
         # === Config ===
-        object.__setattr__(self, "vit", vit)
-        self._pair_names, self._norm_name = first._pair_names, first._norm_name
         self.num_mux = num_mux
         self.patchifier_depth = first.patchifier_depth
         self.strides = tuple(model.strides for model in models)
@@ -124,11 +135,20 @@ class ElasticConcatPlexer(ConcatPlexer):
         self.shuffle_slots = shuffle_slots
         self.seed = seed
         self.num_mux_weights = num_mux_weights
-        self.distillation_weight = distillation_weight
-        self.distillation_temperature = distillation_temperature
+        self.in_place_weight = in_place_weight
+        self.in_place_temperature = in_place_temperature
+
+    @property
+    def by_num_mux(self):
+        """Read-only mapping, N -> its `ConcatPlexer`, in the order of `num_mux`."""
+        return types.MappingProxyType(
+            dict(zip(self.num_mux, self._models, strict=True))
+        )
 
     def at(self, num_mux):
         """Returns the `ConcatPlexer` of one N; it shares this model's weights.
+
+        It is compiled as this model is, with an optimizer of its own.
 
         Args:
             num_mux: int, one of this model's.
@@ -140,7 +160,21 @@ class ElasticConcatPlexer(ConcatPlexer):
             raise ValueError(
                 f"This model has num_mux={self.num_mux}. Received: num_mux={num_mux!r}"
             )
-        return self._models[self.num_mux.index(num_mux)]
+        return self.by_num_mux[num_mux]
+
+    def compile(self, optimizer="rmsprop", *args, **kwargs):
+        """Compiles this model, and that of each N with the same arguments."""
+        super().compile(optimizer, *args, **kwargs)
+        for model in self._models:
+            own = optimizer
+            if isinstance(optimizer, keras.optimizers.Optimizer):
+                # It keeps a state per weight, and another N has other weights.
+                own = type(optimizer).from_config(optimizer.get_config())
+            model.compile(own, *args, **kwargs)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs, training=None, mask=None):
         if not training:
@@ -151,48 +185,51 @@ class ElasticConcatPlexer(ConcatPlexer):
         for num_mux, (start, stop, num_rows) in zip(self.num_mux, bounds, strict=True):
             part = inputs[start:stop]
             answers = self.at(num_mux)(part, training=True)[:num_rows]
-            if self.distillation_weight and num_mux > 1:
+            if self.in_place_weight and num_mux > 1:
                 taught = self.at(1)(part, training=False)[:num_rows]
-                answers = self.distillation(taught, answers, batch_size=batch_size)
+                answers = self._in_place(taught, answers, batch_size=batch_size)
             logits.append(answers)
         return ops.concatenate(logits)
 
     def get_config(self):
         return {
             **super().get_config(),
+            "num_mux": self.num_mux,
+            "patchifier_depth": self.patchifier_depth,
+            "strides": self.strides,
+            "kernel_size": self.kernel_size,
+            "reducer": self.reducer,
+            "attention_scope": self.attention_scope,
+            "proportional_attention": self.proportional_attention,
+            "own_norm": self.own_norm,
+            "shuffle_slots": self.shuffle_slots,
+            "seed": self.seed,
             "num_mux_weights": self.num_mux_weights,
-            "distillation_weight": self.distillation_weight,
-            "distillation_temperature": self.distillation_temperature,
+            "in_place_weight": self.in_place_weight,
+            "in_place_temperature": self.in_place_temperature,
         }
 
 
-def models_by_num_mux(model):
-    """Returns dict, N -> the classifier that answers with it.
-
-    One entry per N of an elastic model, in its order; else the model itself, a ViT
-    with N = 1.
-    """
-    if isinstance(model, ElasticConcatPlexer):
-        return {num_mux: model.at(num_mux) for num_mux in model.num_mux}
-    return {getattr(model, "num_mux", 1): model}
-
-
 def _checked_num_mux(num_mux):
-    if not num_mux or len(set(num_mux)) != len(num_mux):
+    if (
+        not isinstance(num_mux, (tuple, list))
+        or not num_mux
+        or len(set(num_mux)) != len(num_mux)
+    ):
         raise ValueError(
             "An elastic model's `num_mux` must be different positive integers, such as "
-            f"(1, 2, 4). Received: num_mux={tuple(num_mux)}"
+            f"(1, 2, 4). Received: num_mux={num_mux!r}"
         )
     return tuple(positive_int("num_mux", n) for n in num_mux)
 
 
-def _check_distillation(weight, temperature, num_mux):
+def _check_in_place(weight, temperature, num_mux):
     if weight < 0 or temperature <= 0 or (weight > 0 and 1 not in num_mux):
         raise ValueError(
-            "`distillation_weight` must be at least 0 and `distillation_temperature` "
-            "above 0; with a weight, 1 must be in `num_mux`: it teaches the others. "
-            f"Received: distillation_weight={weight}, distillation_temperature="
-            f"{temperature}, num_mux={num_mux}"
+            "`in_place_weight` must be at least 0 and `in_place_temperature` above 0; "
+            "with a weight, 1 must be in `num_mux`: it teaches the others. Received: "
+            f"in_place_weight={weight}, in_place_temperature={temperature}, "
+            f"num_mux={num_mux}"
         )
 
 

@@ -6,29 +6,22 @@ from keras_concatplexer.arguments import positive_int
 from keras_concatplexer.layers import grouping
 
 
-def single_num_mux(model):
-    """Returns a model's images per sequence, 1 for a model that is not multiplexed.
-
-    Raises:
-        ValueError: if the model has several (an elastic model).
-    """
-    num_mux = getattr(model, "num_mux", 1)
-    if isinstance(num_mux, int):
-        return num_mux
-    raise ValueError(
-        "Expected a model with one number of images per sequence. Pass "
-        f"`model.at(num_mux=n)` with n one of {tuple(num_mux)}."
-    )
-
-
 def whole_groups(num_images, num_mux):
     """Returns `num_images`, rounded up to a multiple of `num_mux`."""
     return grouping.num_groups(num_images, num_mux) * num_mux
 
 
-def predict_ensemble(model, images, num_permutations, batch_size=32, seed=0):
-    """What `MultiplexedViT.predict_ensemble` does, for any model with `num_mux`."""
-    num_mux = single_num_mux(model)
+def predict_ensemble(model, num_mux, images, num_permutations, batch_size=32, seed=0):
+    """Does what `MultiplexedViT.predict_ensemble` does.
+
+    Args:
+        model: classifier; for a plain ViT `num_mux` is 1.
+        num_mux: int. Its images per group.
+        images: as in the method, like all that follows.
+        num_permutations: int.
+        batch_size: int.
+        seed: int.
+    """
     positive_int("num_permutations", num_permutations)
     positive_int("batch_size", batch_size)
     images = np.asarray(images)

@@ -96,8 +96,7 @@ class ImageMultiplexerViT(MultiplexedViT):
                 ),
             )
 
-        super().__init__(vit, make_pair, patchifier_depth, name=name)
-        self.num_mux = num_mux
+        super().__init__(vit, num_mux, make_pair, patchifier_depth, name=name)
         self.transform = transform
         self.demultiplexer = demultiplexer
         self.trainable_keys = trainable_keys
@@ -109,7 +108,6 @@ class ImageMultiplexerViT(MultiplexedViT):
     def get_config(self):
         return {
             **super().get_config(),
-            "num_mux": self.num_mux,
             "transform": self.transform,
             "demultiplexer": self.demultiplexer,
             "trainable_keys": self.trainable_keys,

@@ -1,14 +1,15 @@
-"""One of a model's answers teaches another of its answers, within a step."""
+"""The loss by which one N of an elastic model teaches another."""
 
 import keras
 from keras import ops
 
 
 class InPlaceDistillation(keras.layers.Layer):
-    """Adds the loss by which a student follows a teacher of the same weights.
+    """Adds the loss by which a student's logits follow a teacher's.
 
-    No gradient reaches the teacher. After Hinton et al., arXiv 1503.02531, section 2,
-    and the in-place distillation of slimmable networks, arXiv 1903.05134, section 3.
+    Teacher and student share their weights; no gradient reaches the teacher. After
+    Hinton et al., arXiv 1503.02531, section 2, and the in-place distillation of
+    slimmable networks, arXiv 1903.05134, section 3.
 
     Args:
         weight: float, of the loss.
@@ -16,10 +17,12 @@ class InPlaceDistillation(keras.layers.Layer):
 
     Call arguments:
         taught: the teacher's logits `(num_images, num_classes)`.
-        answers: the student's, of the same images.
+        answers: the student's logits of the same images; the call returns them.
         batch_size: int or integer tensor. Images of the whole batch, of which these
-            are a part: the loss is a sum over them and a mean over the batch.
+            are a part: the loss is a sum over the part and a mean over the batch.
     """
+
+    # A functional model has no `add_loss`; its layers have.
 
     def __init__(self, weight, temperature, **kwargs):
         super().__init__(**kwargs)

@@ -1,14 +1,17 @@
 """The one multiplexed model: every multiplexer takes the same way."""
 
+import types
+
 import keras
 from keras import ops
 
 from keras_concatplexer.layers import ClassAttention
 from keras_concatplexer.models import ensemble
+from keras_concatplexer.models.wrapped_vit import WrappedViT
 from keras_concatplexer.vit.stages import read_stages
 
 
-class MultiplexedViT(keras.Model):
+class MultiplexedViT(WrappedViT):
     """A ViT classifier whose backbone serves several images at once.
 
     images -> embedding -> patchifier -> multiplexer -> backbone -> demultiplexer
@@ -19,6 +22,7 @@ class MultiplexedViT(keras.Model):
 
     Args:
         vit: the ViT classifier to wrap.
+        num_mux: int. Images per group.
         make_pair: function of the ViT's `Stages` that returns a multiplexer,
             called with the tokens, and a demultiplexer, called with the sequence
             and `reference=` the images.
@@ -31,9 +35,11 @@ class MultiplexedViT(keras.Model):
             blocks than `patchifier_depth`.
     """
 
-    def __init__(self, vit, make_pair, patchifier_depth, own_norm=False, **kwargs):
+    def __init__(
+        self, vit, num_mux, make_pair, patchifier_depth, own_norm=False, name=None
+    ):
         # === Layers ===
-        if isinstance(vit, MultiplexedViT):
+        if isinstance(vit, WrappedViT):
             raise ValueError(
                 "`vit` is multiplexed already. Pass the ViT that it wraps, its "
                 f"attribute `vit`. Received: {vit!r}"
@@ -60,14 +66,24 @@ class MultiplexedViT(keras.Model):
         multiplexed = self.multiplex(multiplexer, tokens, block_inputs, stages)
         tokens = self.run_backbone(multiplexed, patchifier_depth, stages)
         tokens = demultiplexer(tokens, reference=images)
-        super().__init__(images, stages.classify(tokens, norm), **kwargs)
+        super().__init__(vit, images, stages.classify(tokens, norm), name)
 
         # === Config ===
-        # Kept out of Keras' tracking: its layers are this model's already.
-        object.__setattr__(self, "vit", vit)
+        self.num_mux = num_mux
         self.patchifier_depth = patchifier_depth
         self._pair_names = (multiplexer.name, demultiplexer.name)
         self._norm_name = norm.name
+
+    @property
+    def by_num_mux(self):
+        """Read-only mapping, the images per group -> this model."""
+        # In a dict or a list Keras' loading would find this model within itself.
+        return types.MappingProxyType({self.num_mux: self})
+
+    @property
+    def mixes_images(self):
+        """Bool. Whether an answer depends on the other images of the batch."""
+        return self.get_layer(self._pair_names[0]).images_per_sequence > 1
 
     @property
     def layer_stages(self):
@@ -91,18 +107,6 @@ class MultiplexedViT(keras.Model):
             elif not isinstance(layer, keras.layers.InputLayer):
                 stages.setdefault(layer.name, "head")
         return stages
-
-    def __call__(self, inputs, *args, **kwargs):
-        # Keras' own message would print every pixel.
-        shape = tuple(getattr(inputs, "shape", (None, *self.input_shape[1:])))
-        if shape[1:] != self.input_shape[1:]:
-            height, width, channels = self.input_shape[1:]
-            raise ValueError(
-                f"Expected images of shape (batch_size, {height}, {width}, {channels})"
-                ", as `preprocessing.ImagePreprocessor` makes them. Received: "
-                f"shape={shape}"
-            )
-        return super().__call__(inputs, *args, **kwargs)
 
     def multiplex(self, multiplexer, tokens, block_inputs, stages):
         """Calls the multiplexer; a model whose multiplexer needs more overrides it.
@@ -141,17 +145,11 @@ class MultiplexedViT(keras.Model):
             float32 array `(num_images, num_classes)`, in the order of the images.
 
         Raises:
-            ValueError: if there are no images, an argument is not as above, or the
-                model is elastic: use the model that `at` gives.
+            ValueError: if there are no images, or a number is not positive.
         """
         return ensemble.predict_ensemble(
-            self, images, num_permutations, batch_size, seed
+            self, self.num_mux, images, num_permutations, batch_size, seed
         )
-
-    @property
-    def stages(self):
-        """The wrapped ViT's `Stages`."""
-        return read_stages(self.vit)
 
     @property
     def norm(self):
@@ -159,20 +157,11 @@ class MultiplexedViT(keras.Model):
         return self.get_layer(self._norm_name)
 
     def get_config(self):
-        vit = keras.saving.serialize_keras_object(self.vit)
-        vit.pop("compile_config", None)
         return {
-            "name": self.name,
-            "vit": vit,
+            **super().get_config(),
+            "num_mux": self.num_mux,
             "patchifier_depth": self.patchifier_depth,
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        vit = keras.saving.deserialize_keras_object(
-            config["vit"], custom_objects=custom_objects
-        )
-        return cls(**{**config, "vit": vit})
 
 
 def _copy_of(norm):

@@ -16,8 +16,8 @@ class FusedConcatMultiplexer(tf.Module):
     def __init__(self, multiplexer, dtype):
         super().__init__(name="multiplexer")
         self._layer = multiplexer
-        self.images_per_sequence = multiplexer.num_mux
-        self.num_tokens = multiplexer.tokens_per_image * multiplexer.num_mux
+        self.images_per_sequence = multiplexer.images_per_sequence
+        self.num_tokens = multiplexer.tokens_per_image * multiplexer.images_per_sequence
         self.kernel = self.bias = self.slots = None
         if isinstance(multiplexer.reduction, ConvTokenReduction):
             convolution = multiplexer.reduction.convolution
@@ -37,7 +37,7 @@ class FusedConcatMultiplexer(tf.Module):
             reduced = self._reduce(tokens[:, num_prefix:])
             tokens = tf.concat([tokens[:, :num_prefix], reduced], axis=1)
         if self.slots is not None:
-            tokens = grouping.group(tokens, layer.num_mux) + self.slots
+            tokens = grouping.group(tokens, layer.images_per_sequence) + self.slots
         return tf.reshape(tokens, (-1, width))
 
     def _reduce(self, patches):
@@ -82,7 +82,7 @@ class KerasMultiplexer(tf.Module):
             layer.input.shape[1],
             layer.output.shape[1],
         )
-        self.images_per_sequence = layer.num_mux
+        self.images_per_sequence = layer.images_per_sequence
 
     def __call__(self, tokens):
         width = tokens.shape[-1]

@@ -1,6 +1,5 @@
 import dataclasses
 import json
-import types
 
 import numpy as np
 import pytest
@@ -158,15 +157,15 @@ def test_the_features_are_what_the_head_gets(tiny_vit, images, scramble):
         ({"labels": LABELS[:4] / 2}, "dtype=float64"),
         ({"images": np.zeros((1, 16, 16, 3))}, "at least 2 of them"),
         ({"images": np.zeros((4, 3))}, r"shape=\(4, 3\)"),
-        (
-            {"model": types.SimpleNamespace(num_mux=(1, 2))},
-            r"Pass `model.at\(num_mux=n\)` with n one of \(1, 2\)",
-        ),
+        ({"num_mux": (1, 2)}, r"Pass `model.at\(num_mux=n\)` with n one of \(1, 2\)"),
         ({"model": "vit"}, "must be a ViT classifier"),
     ],
 )
 def test_errors(tiny_vit, images, changed, message):
     arguments = {"images": images(4), "labels": LABELS[:4], **changed}
+    if "num_mux" in arguments:
+        num_mux = arguments.pop("num_mux")
+        arguments["model"] = kcp.ElasticConcatPlexer(tiny_vit, num_mux)
     if "model" not in arguments:
         arguments["model"] = kcp.ConcatPlexer(tiny_vit, num_mux=2)
     with pytest.raises(ValueError, match=message):

@@ -26,12 +26,12 @@ NUM_CLASSES = 5
 # Name -> function of a ViT that returns the model to train and compare.
 MODELS = {
     "concat_group": lambda vit: kcp.ConcatPlexer(vit, num_mux=2),
-    "concat_elastic": lambda vit: kcp.ConcatPlexer(
+    "concat_elastic": lambda vit: kcp.ElasticConcatPlexer(
         *(vit, (1, 2)),
         own_norm=True,
         shuffle_slots=True,
         seed=3,
-        distillation_weight=0.5,
+        in_place_weight=0.5,
     ),
     "concat_image_resized": lambda vit: kcp.ConcatPlexer(
         kcp.vit.at_resolution(vit, (8, 16, 3)), num_mux=2, attention_scope="image"
@@ -47,7 +47,10 @@ TOKENS, GROUPS = (4, 6), (2, 4, 6)
 LAYERS = {
     "ClassAttention": (lambda: class_attention(), [TOKENS]),
     "ConcatDemultiplexer": (lambda: kcp.layers.ConcatDemultiplexer(2), [(8, 6), (1,)]),
-    "ConcatMultiplexer": (lambda: kcp.layers.ConcatMultiplexer(2, (3, 5)), [(16, 6)]),
+    "ConcatMultiplexer": (
+        lambda: kcp.layers.ConcatMultiplexer(2, (3, 5), (1, 2)),
+        [(16, 6)],
+    ),
     "ContextualTransform": (lambda: kcp.layers.ContextualTransform(2), [GROUPS]),
     "ConvTokenReduction": (
         lambda: kcp.layers.ConvTokenReduction((3, 5), (2, 2), (3, 3)),

@@ -28,7 +28,7 @@ def test_symbolic_shape():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="num_mux=0"):
+    with pytest.raises(ValueError, match="images_per_sequence=0"):
         ConcatDemultiplexer(0)
     with pytest.raises(ValueError, match="must hold 2 images of equal length"):
         ConcatDemultiplexer(2)(np.zeros((1, 17, 8)), reference=np.zeros(2))

@@ -32,13 +32,13 @@ def test_the_report(tiny_vit, images, scramble, tmp_path):
     assert picture.startswith(b"\x89PNG")
 
 
-def test_an_elastic_model_runs_at_the_n_that_is_asked_for():
-    elastic = types.SimpleNamespace(num_mux=(1, 2, 4), at=lambda num_mux: num_mux)
-    assert interference.at_num_mux(elastic, 4) == 4
-    plain = types.SimpleNamespace(num_mux=2)
+def test_an_elastic_model_runs_at_the_n_that_is_asked_for(tiny_vit):
+    elastic = kcp.ElasticConcatPlexer(tiny_vit, num_mux=(1, 2))
+    assert interference.at_num_mux(elastic, 2) is elastic.at(2)
+    plain = kcp.ConcatPlexer(tiny_vit, num_mux=2)
     assert interference.at_num_mux(plain, None) is plain
     assert interference.at_num_mux(plain, 2) is plain
-    vit = types.SimpleNamespace()
+    vit = tiny_vit
     assert interference.at_num_mux(vit, None) is vit
     for model, num_mux in ((elastic, None), (elastic, 3), (plain, 4), (vit, 2)):
         with pytest.raises(ValueError, match="--num_mux must be one of"):

@@ -46,7 +46,7 @@ def results():
 def test_rows_are_unique_and_share_files_where_they_can():
     rows = full_rows()
     assert len({row.name for row in rows}) == len(rows)
-    elastic = [row for row in rows if row.costs_as]
+    elastic = [row for row in rows if row.costs_at]
     assert [row.signature for row in elastic] == [f"predict_n{n}" for n in (1, 2, 4)]
     assert len({row.file_key for row in elastic}) == 1
     others = [row.file_key for row in rows if row.file_format == "saved_model"]

@@ -1,0 +1,96 @@
+"""What every model around a ViT has in common."""
+
+import keras
+
+from keras_concatplexer.vit.stages import read_stages
+
+
+class WrappedViT(keras.Model):
+    """A functional classifier whose embedding, blocks and head are a ViT's.
+
+    The base of `MultiplexedViT` and `ElasticConcatPlexer`. A subclass builds the
+    graph, gives it to this constructor and tells `by_num_mux`.
+
+    Args:
+        vit: the ViT classifier whose layers the graph uses.
+        images: the graph's input, a `keras.Input`.
+        logits: the graph's output.
+        name: str.
+    """
+
+    def __init__(self, vit, images, logits, name):
+        super().__init__(images, logits, name=name)
+        # Kept out of Keras' tracking: its layers are this model's already.
+        object.__setattr__(self, "vit", vit)
+
+    @property
+    def by_num_mux(self):
+        """Read-only mapping, images per group -> the classifier that takes as many."""
+        raise NotImplementedError
+
+    @property
+    def mixes_images(self):
+        """Bool. Whether an answer depends on the other images of the batch."""
+        return any(model.mixes_images for model in self.by_num_mux.values())
+
+    @property
+    def stages(self):
+        """The wrapped ViT's `Stages`."""
+        return read_stages(self.vit)
+
+    def __call__(self, inputs, *args, **kwargs):
+        # Keras' own message would print every pixel.
+        shape = tuple(getattr(inputs, "shape", (None, *self.input_shape[1:])))
+        if shape[1:] != self.input_shape[1:]:
+            height, width, channels = self.input_shape[1:]
+            raise ValueError(
+                f"Expected images of shape (batch_size, {height}, {width}, {channels})"
+                ", as `preprocessing.ImagePreprocessor` makes them. Received: "
+                f"shape={shape}"
+            )
+        return super().__call__(inputs, *args, **kwargs)
+
+    def get_config(self):
+        vit = keras.saving.serialize_keras_object(self.vit)
+        vit.pop("compile_config", None)
+        return {"name": self.name, "vit": vit}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        vit = keras.saving.deserialize_keras_object(
+            config["vit"], custom_objects=custom_objects
+        )
+        return cls(**{**config, "vit": vit})
+
+
+def by_num_mux(model):
+    """Returns dict, N -> the classifier that takes N images per group.
+
+    One entry per N of an elastic model, in its order; the model itself for any other
+    multiplexed model; `{1: model}` for any other classifier, such as a plain ViT.
+    """
+    return dict(model.by_num_mux) if isinstance(model, WrappedViT) else {1: model}
+
+
+def mixes_images(model):
+    """Whether an image's answer depends on the other images of its batch.
+
+    Args:
+        model: any classifier; one that is not multiplexed takes each image alone.
+    """
+    return isinstance(model, WrappedViT) and model.mixes_images
+
+
+def single_num_mux(model):
+    """Returns a classifier's images per group, 1 for a plain ViT.
+
+    Raises:
+        ValueError: if the model is elastic, so that it has several.
+    """
+    choices = tuple(by_num_mux(model))
+    if len(choices) == 1:
+        return choices[0]
+    raise ValueError(
+        "Expected a model with one number of images per group. Pass "
+        f"`model.at(num_mux=n)` with n one of {choices}."
+    )
