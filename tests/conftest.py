@@ -43,6 +43,14 @@ def global_dtype_policy():
     keras.config.set_dtype_policy(before)
 
 
+@pytest.fixture
+def eager_steps():
+    """Runs steps as they are written: a few take less time than tracing one."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="session")
 def two_replicas():
     """A strategy over two replicas."""
@@ -52,7 +60,7 @@ def two_replicas():
     return make_strategy(Config(strategy="mirrored", logical_cpus=2))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_vit():
     def make(**kwargs):
         return kcp.vit.keras_cv_vit(
@@ -68,7 +76,7 @@ def tiny_vit():
     return kcp.vit.keras_cv_vit(TINY, IMAGE_SHAPE, NUM_CLASSES)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def images():
     """Function that returns n random images; the first ones are always the same."""
 
@@ -79,7 +87,7 @@ def images():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def scramble():
     """Function that moves every weight of a layer or model away from its start."""
 
@@ -93,7 +101,7 @@ def scramble():
     return move
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def check_layer():
     """Function with the checks that every layer of one input must pass."""
 

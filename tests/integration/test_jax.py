@@ -25,7 +25,13 @@ def folder(tmp_path_factory):
     root = FOLDER.parents[1]
     subprocess.run(
         [sys.executable, str(FOLDER / "jax_script.py"), str(folder)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(root)},
+        env={
+            **os.environ,
+            "KERAS_BACKEND": "jax",
+            "PYTHONPATH": str(root),
+            # Compiling takes most of the time, and each program runs once.
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        },
         check=True,
         timeout=600,
     )

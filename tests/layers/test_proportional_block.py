@@ -6,8 +6,9 @@ import keras_concatplexer as kcp
 from keras_concatplexer.layers import ProportionalBlock
 
 
-@pytest.fixture(params=["keras-cv", "keras-hub"])
+@pytest.fixture(scope="module", params=["keras-cv", "keras-hub"])
 def block_and_parts(request, make_vit, scramble):
+    keras.utils.set_random_seed(0)
     vit = make_vit()
     if request.param == "keras-hub":
         vit = kcp.vit.keras_hub_vit(
