@@ -21,7 +21,7 @@ tf.config.set_logical_device_configuration(
 )
 
 SMALL = kcp.vit.ViTSize(
-    hidden_dim=32, num_layers=4, num_heads=2, mlp_dim=64, patch_size=4
+    hidden_dim=32, num_layers=2, num_heads=2, mlp_dim=64, patch_size=4
 )
 TINY = kcp.vit.ViTSize(
     hidden_dim=16, num_layers=2, num_heads=2, mlp_dim=32, patch_size=4
@@ -70,9 +70,15 @@ def make_vit():
     return make
 
 
+@pytest.fixture(scope="session")
+def same_vit(make_vit):
+    """One ViT for all tests that neither train it nor look at its values."""
+    return make_vit()
+
+
 @pytest.fixture
 def tiny_vit():
-    """For tests that trace a model, which takes longer the more blocks there are."""
+    """For tests that trace a model, which takes longer the more there is of it."""
     return kcp.vit.keras_cv_vit(TINY, IMAGE_SHAPE, NUM_CLASSES)
 
 

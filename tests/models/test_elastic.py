@@ -180,9 +180,9 @@ def test_mixed_precision(make_vit, images, global_dtype_policy):
         ({"attention_scope": "none"}, "attention_scope"),
     ],
 )
-def test_bad_arguments(make_vit, options, message):
+def test_bad_arguments(same_vit, options, message):
     with pytest.raises(ValueError, match=message):
-        kcp.ElasticConcatPlexer(make_vit(), **{"num_mux": NUM_MUX, **options})
+        kcp.ElasticConcatPlexer(same_vit, **{"num_mux": NUM_MUX, **options})
 
 
 def test_an_unknown_n(elastic):

@@ -43,7 +43,7 @@ class Served:
 
 
 @pytest.fixture(scope="session")
-def make_served(tmp_path_factory):
+def make_served(shared):
     """Function: "vit", "group", "image", "elastic" or "plain" -> `Served`.
 
     The weights are scrambled; "plain" is "group" without the fused inference graph.
@@ -59,20 +59,23 @@ def make_served(tmp_path_factory):
     def make(kind):
         keras.utils.set_random_seed(0)
         model = kcp.vit.keras_cv_vit(size, image_shape=(16, 16, 3), num_classes=10)
-        if kind != "vit":
+        if kind == "elastic":
+            model = kcp.ElasticConcatPlexer(model, num_mux=(1, 2, 4))
+        elif kind != "vit":
             scope = "image" if kind == "image" else "group"
-            num_mux = (1, 2, 4) if kind == "elastic" else 2
-            model = kcp.ConcatPlexer(model, num_mux, attention_scope=scope)
+            model = kcp.ConcatPlexer(model, num_mux=2, attention_scope=scope)
         rng = np.random.default_rng(2)
         for weight in model.trainable_variables:
             weight.assign(np.asarray(weight) + rng.normal(size=weight.shape, scale=0.2))
         preprocessor = kcp.preprocessing.ImagePreprocessor((16, 16, 3))
-        folder = tmp_path_factory.mktemp("served") / kind
-        version = export(
-            *(model, preprocessor, CLASS_NAMES, folder),
-            max_pixels=2**20,
-            fuse=kind != "plain",
-        )
+        with shared(f"served_{kind}") as folder:
+            version = folder / "1"
+            if not version.exists():
+                export(
+                    *(model, preprocessor, CLASS_NAMES, folder),
+                    max_pixels=2**20,
+                    fuse=kind != "plain",
+                )
         return Served(model, preprocessor, version)
 
     return make
