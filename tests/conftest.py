@@ -43,14 +43,6 @@ def global_dtype_policy():
     keras.config.set_dtype_policy(before)
 
 
-@pytest.fixture
-def eager_steps():
-    """Runs steps as they are written: a few take less time than tracing one."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 @pytest.fixture(scope="session")
 def two_replicas():
     """A strategy over two replicas."""
