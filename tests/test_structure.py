@@ -20,12 +20,13 @@ FOLDERS = (LIBRARY, *APPLICATIONS, "tests")
 # package itself, which gathers the public names.
 LIBRARY_IMPORTS = {
     "arguments": set(),
+    "choices": set(),
     "version": set(),
-    "layers": {"arguments"},
+    "layers": {"arguments", "choices"},
     "metrics": {"arguments"},
     "preprocessing": {"arguments"},
     "vit": {"arguments", "layers"},
-    "models": {"arguments", "layers", "vit"},
+    "models": {"arguments", "choices", "layers", "vit"},
     "flops": {"arguments"},
     "analysis": {"arguments", "layers", "models"},
     "budget": {"arguments"},
@@ -37,6 +38,7 @@ OPTIONAL = {"jax", "keras_cv", "keras_hub", "tensorflow"}
 
 # What one application may use of another.
 PUBLIC = {
+    "savedmodel_export.command",
     "savedmodel_export.export",
 }
 

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_concatplexer.arguments import int_pair, one_of, positive_int
+from keras_concatplexer.choices import REDUCERS
 from keras_concatplexer.layers import grouping
 from keras_concatplexer.layers.conv_token_reduction import ConvTokenReduction
 from keras_concatplexer.layers.mean_token_reduction import MeanTokenReduction
@@ -15,12 +16,18 @@ from keras_concatplexer.layers.token_reduction import (
 )
 from keras_concatplexer.layers.tome_token_reduction import ToMeTokenReduction
 
-REDUCTIONS = {
-    "conv": ConvTokenReduction,
-    "mean": MeanTokenReduction,
-    "tome": ToMeTokenReduction,
-    "select": SelectTokenReduction,
-}
+REDUCTIONS = dict(
+    zip(
+        REDUCERS,
+        (
+            ConvTokenReduction,
+            MeanTokenReduction,
+            ToMeTokenReduction,
+            SelectTokenReduction,
+        ),
+        strict=True,
+    )
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_concatplexer")
@@ -90,7 +97,7 @@ class ConcatMultiplexer(keras.layers.Layer):
         )
         self.grid_shape = int_pair("grid_shape", grid_shape)
         self.strides = int_pair("strides", strides)
-        self.reducer = one_of("reducer", reducer, tuple(REDUCTIONS))
+        self.reducer = one_of("reducer", reducer, REDUCERS)
         if reducer == "conv":
             if kernel_size is None:
                 kernel_size = default_kernel_size(self.strides)

@@ -3,12 +3,11 @@
 import keras
 
 from keras_concatplexer.arguments import one_of, positive_int
+from keras_concatplexer.choices import DEMULTIPLEXERS
 from keras_concatplexer.layers import grouping
 from keras_concatplexer.layers.holographic_binding import HolographicBinding
 from keras_concatplexer.layers.slot_conditioned_mlp import SlotConditionedMLP
 from keras_concatplexer.layers.slot_heads import SlotHeads
-
-METHODS = ("index", "key", "mlp", "unbind")
 
 
 @keras.saving.register_keras_serializable(package="keras_concatplexer")
@@ -54,7 +53,7 @@ class ImageDemultiplexer(keras.layers.Layer):
     def __init__(self, num_mux, method="index", mlp_dim=None, seed=0, **kwargs):
         super().__init__(**kwargs)
         self.num_mux = positive_int("num_mux", num_mux)
-        self.method = one_of("method", method, METHODS)
+        self.method = one_of("method", method, DEMULTIPLEXERS)
         if mlp_dim is not None:
             positive_int("mlp_dim", mlp_dim)
             if method == "unbind":

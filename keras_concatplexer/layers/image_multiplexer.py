@@ -6,21 +6,13 @@ import keras
 from keras import ops
 
 from keras_concatplexer.arguments import one_of, positive_int
+from keras_concatplexer.choices import TRANSFORMS
 from keras_concatplexer.layers import grouping
 from keras_concatplexer.layers.contextual_transform import ContextualTransform
 from keras_concatplexer.layers.hadamard_transform import HadamardTransform
 from keras_concatplexer.layers.holographic_binding import HolographicBinding
 from keras_concatplexer.layers.index_prefix import IndexPrefix
 from keras_concatplexer.layers.orthogonal_transform import OrthogonalTransform
-
-TRANSFORMS = (
-    "gaussian_hadamard",
-    "binary_hadamard",
-    "random_orthogonal",
-    "low_rank_orthogonal",
-    "contextual",
-    "holographic",
-)
 
 
 @keras.saving.register_keras_serializable(package="keras_concatplexer")

@@ -3,6 +3,7 @@
 import keras
 
 from keras_concatplexer.arguments import one_of, positive_int
+from keras_concatplexer.choices import ATTENTION_SCOPES
 from keras_concatplexer.layers import (
     ClassAttention,
     ConcatDemultiplexer,
@@ -90,7 +91,7 @@ class ConcatPlexer(MultiplexedViT):
                 f"Received: num_mux={num_mux!r}"
             )
         positive_int("num_mux", num_mux)
-        one_of("attention_scope", attention_scope, ("group", "image"))
+        one_of("attention_scope", attention_scope, ATTENTION_SCOPES)
         # Attention within each image: a sequence is one image.
         images_per_sequence = num_mux if attention_scope == "group" else 1
         if shuffle_slots and images_per_sequence == 1:
