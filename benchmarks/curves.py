@@ -1,17 +1,11 @@
-"""Draws the curves of trainings: `benchmarks.curves --workdirs=A,B --out=PNG`."""
+"""Draws the curves of trainings: `python -m benchmarks.curves --out=PNG WORKDIR...`."""
 
 import json
 import pathlib
 
-from absl import flags
+from absl import app, flags
 
-from benchmarks import command, folders
-
-
-def define_flags():
-    """Defines the command's flags."""
-    flags.DEFINE_list("workdirs", [], "Folders of finished trainings.")
-    command.define_path("out", "build/curves/curves.png", "Where the image goes.")
+flags.DEFINE_string("out", "build/curves.png", "Where the image goes.")
 
 
 def draw(workdirs, out):
@@ -38,17 +32,16 @@ def draw(workdirs, out):
             axes.plot(epochs, history[name], marker=".", label=workdir.name)
             axes.set(xlabel="epoch", ylabel=name)
     panels[1].legend()
+    pathlib.Path(out).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out)
 
 
-def main(values):
-    """Draws the runs that the flags name."""
-    if not values.workdirs:
-        raise ValueError("Name one or more runs: --workdirs=FOLDER,FOLDER.")
-    out = pathlib.Path(values.out)
-    folders.own(out.parent)
-    draw(values.workdirs, out)
+def main(argv):
+    """Draws the runs named on the command line."""
+    if len(argv) < 2:
+        raise app.UsageError("Name one or more workdirs.")
+    draw(argv[1:], flags.FLAGS.out)
 
 
 if __name__ == "__main__":
-    command.run(main, define_flags)
+    app.run(main)

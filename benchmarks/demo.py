@@ -6,11 +6,13 @@ them. The last line of the output is one JSON object.
 """
 
 import json
+import pathlib
+import shutil
+import subprocess
+import sys
 import time
 
-from absl import flags
-
-from benchmarks import command, folders, trainings
+from absl import app, flags, logging
 
 NUM_MUX = 2
 BATCH_SIZE = 64
@@ -24,34 +26,36 @@ TRAINING = {
     ],
 }
 
-
-def define_flags():
-    """Defines the command's flags."""
-    command.define_path("workdir", "build/demo", "Folder of the demo's files.")
-    flags.DEFINE_integer("seed", 0, "Seed of both trainings.", 0)
+flags.DEFINE_string("workdir", "build/demo", "Folder of the demo's files.")
+flags.DEFINE_integer("seed", 0, "Seed of both trainings.")
 
 
-def main(values):
+def main(argv):
     """Runs the demo."""
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)
     started = time.perf_counter()
-    workdir = folders.own_anew(values.workdir, (*TRAINING, "export", "data"))
+    workdir = pathlib.Path(flags.FLAGS.workdir)
+    shutil.rmtree(workdir, ignore_errors=True)
     runs = {name: workdir / name for name in TRAINING}
     exports = {name: workdir / "export" / name for name in TRAINING}
     for name, arguments in TRAINING.items():
         init = [f"--init_from={runs['vit']}"] if name != "vit" else []
-        trainings.command(
+        _command(
             "train",
             "--dataset=digits",
             f"--data_dir={workdir / 'data'}",
             f"--batch_size={BATCH_SIZE}",
             "--augmentation=shift",
-            f"--seed={values.seed}",
+            f"--seed={flags.FLAGS.seed}",
             *arguments,
             *init,
             f"--workdir={runs[name]}",
         )
     for name in TRAINING:
-        trainings.command(
+        _command(
             "savedmodel_export",
             f"--workdir={runs[name]}",
             f"--export_dir={exports[name]}",
@@ -79,13 +83,18 @@ def main(values):
     )
 
 
+def _command(module, *arguments):
+    print(f"\n$ python -m {module} {' '.join(arguments)}", flush=True)
+    subprocess.run([sys.executable, "-m", module, *arguments], check=True)
+
+
 def _evaluate_exports(data_dir, exports):
     """Accuracy on the test split and images/s of each SavedModel."""
     import numpy as np
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    import train.digits  # noqa: F401 (registers the embedded dataset)
+    import train.data.digits  # noqa: F401 (registers the embedded dataset)
     from benchmarks.timing import interleaved_seconds
 
     examples = tfds.load("digits", split="test", data_dir=data_dir)
@@ -141,4 +150,4 @@ def _print_table(results, exported):
 
 
 if __name__ == "__main__":
-    command.run(main, define_flags)
+    app.run(main)

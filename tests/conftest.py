@@ -23,6 +23,10 @@ tf.config.set_logical_device_configuration(
 SMALL = kcp.vit.ViTSize(
     hidden_dim=32, num_layers=2, num_heads=2, mlp_dim=64, patch_size=4
 )
+# Learns the digits in seconds.
+NARROW = kcp.vit.ViTSize(
+    hidden_dim=64, num_layers=4, num_heads=4, mlp_dim=128, patch_size=4
+)
 TINY = kcp.vit.ViTSize(
     hidden_dim=16, num_layers=2, num_heads=2, mlp_dim=32, patch_size=4
 )
@@ -152,7 +156,7 @@ def digits_dir(shared):
     """A folder where the digits are prepared once."""
     import tensorflow_datasets as tfds
 
-    import train.digits  # noqa: F401
+    import train.data.digits  # noqa: F401
 
     with shared("tfds") as folder:
         tfds.builder("digits", data_dir=folder).download_and_prepare()
@@ -195,7 +199,9 @@ def train_once(digits_dir, shared):
             if results.exists():
                 return workdir, json.loads(results.read_text())
             config = Config(data_dir=str(digits_dir), **settings)
-            return workdir, Run(config, workdir).fit()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setitem(kcp.vit.SIZES, "vit_narrow_test", NARROW)
+                return workdir, Run(config, workdir).fit()
 
     return train
 
@@ -203,7 +209,16 @@ def train_once(digits_dir, shared):
 @pytest.fixture(scope="session")
 def trained_vit(train_once):
     """The workdir of a ViT trained on digits for a few epochs, and its results."""
-    return train_once("vit", model="vit", epochs=8, batch_size=32)
+    return train_once(
+        "vit",
+        model="vit",
+        size="vit_narrow_test",
+        epochs=5,
+        batch_size=32,
+        learning_rate=2e-3,
+        warmup_epochs=1.0,
+        image_summaries=False,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -213,8 +228,8 @@ def trained_concatplexer(trained_vit, train_once):
         "concatplexer",
         init_from=str(trained_vit[0]),
         epochs=2,
-        warmup_epochs=0,
-        learning_rate=1e-4,
+        warmup_epochs=0.0,
+        learning_rate=3e-4,
         # A last test batch that a group of two does not divide.
         test_split="test[:355]",
     )

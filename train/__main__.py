@@ -1,52 +1,79 @@
-"""Command line: `python -m train --dataset=digits --workdir=runs/first`."""
+"""Trains a ViT or a multiplexed ViT: `python -m train --workdir=runs/first`."""
 
+import signal
 import sys
 
-from absl import app, flags, logging
+from absl import flags
 
-import train.config_flags
-from train.config_flags import config_from_flags, define_flags
-from train.experiments import EXPERIMENTS
-from train.input_benchmark import input_images_per_second
-from train.stopping import TrainingStopped
-from train.trainer import Run
+from savedmodel_export import command
+from train.config.config import Config
+from train.config.experiments import EXPERIMENTS
+from train.config.flags import config_from_flags, define_flags, given_settings
 
+# Nothing above imports TensorFlow, which takes seconds: `main` does.
+with command.topic("Command"):
+    command.define_path("workdir", None, "Folder of the run's files.")
+    flags.DEFINE_enum(
+        "experiment",
+        None,
+        list(EXPERIMENTS),
+        "Settings to start from, described in train/config/experiments.py; other "
+        "flags change them.",
+    )
+    flags.DEFINE_boolean(
+        "evaluate_only",
+        False,
+        "Train no further: evaluate what the workdir holds and write its results.",
+    )
+    flags.DEFINE_boolean(
+        "benchmark_input",
+        False,
+        "Print images/s of the training data alone, and end.",
+    )
 define_flags()
-# So that `--help` shows them, too.
-flags.adopt_module_key_flags(train.config_flags)
-flags.DEFINE_string("workdir", None, "Folder of the run's files.")
-flags.DEFINE_enum(
-    "experiment",
-    None,
-    list(EXPERIMENTS),
-    "Settings to start from, described in train/experiments.py; other flags change "
-    "them.",
-)
-flags.DEFINE_boolean(
-    "benchmark_input", False, "Print images/s of the training data alone, and end."
-)
 
 
-def main(argv):
+def main():
     """Trains the model that the flags describe and prints its test accuracy."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
-    experiment = EXPERIMENTS.get(flags.FLAGS.experiment)
-    config = config_from_flags(flags.FLAGS, experiment and experiment())
-    workdir = flags.FLAGS.workdir
     try:
-        if flags.FLAGS.benchmark_input:
-            print(f"{input_images_per_second(config):.0f} images/s")
-            return
-        if not workdir:
-            raise ValueError("--workdir must be given.")
-        run = Run(config, workdir)
+        _run(flags.FLAGS)
     except ValueError as error:
         sys.exit(f"error: {error}")
+    except ModuleNotFoundError as error:
+        sys.exit(
+            f"error: The package {error.name} is not installed. Training needs: "
+            "pip install -e '.[train]'."
+        )
+    except KeyboardInterrupt:
+        print(
+            "error: Stopped by Ctrl-C. Run the same command to go on from the last "
+            "completed epoch.",
+            file=sys.stderr,
+        )
+        sys.exit(128 + signal.SIGINT)
+
+
+def _run(values):
+    workdir = values.workdir
+    if not workdir and not values.benchmark_input:
+        raise ValueError("--workdir must be given.")
+    base = EXPERIMENTS[values.experiment]() if values.experiment else None
+    if values.evaluate_only and base is None:
+        base = Config.saved_in(workdir)
+    config = config_from_flags(values, base)
+    config.check(given_settings(values))
+    if values.benchmark_input:
+        from train.data.input_speed import input_images_per_second
+
+        print(f"{input_images_per_second(config):.0f} images/s")
+        return
+    from train.callbacks.console import is_terminal
+    from train.callbacks.stopping import TrainingStopped
+    from train.trainer import Run
+
+    run = Run(config, workdir, evaluate_only=values.evaluate_only)
     if run.is_chief:
-        run.model.summary()
+        run.model.summary(print_fn=None if is_terminal() else print)
     try:
         results = run.fit()
     except TrainingStopped as error:
@@ -59,4 +86,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

@@ -2,22 +2,26 @@
 
 One folder per completed epoch, `checkpoints/epoch_0007/`, is written under another
 name, flushed to disk and renamed, so that a folder with its final name is complete.
+Its file `SHA256SUMS` tells by every byte whether it still is.
 """
 
 import dataclasses
+import hashlib
 import json
 import pathlib
 import re
 import shutil
-import zipfile
+import sys
 
 import keras
 import numpy as np
 
-from train.files import flush, flush_folder
+from train.workdir import flush, flush_folder
 
 CHECKPOINT_FOLDER = "checkpoints"
 STATE_FILE, PROGRESS_FILE = "state.npz", "progress.json"
+# In the form that `sha256sum --check` reads.
+SUMS_FILE = "SHA256SUMS"
 NUM_KEPT = 2
 
 
@@ -39,6 +43,13 @@ class Progress:
     history: dict = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
 
+    @classmethod
+    def of(cls, folder):
+        """Reads the progress in a checkpoint's folder; `None` is a new run's."""
+        if folder is None:
+            return cls()
+        return cls(**json.loads((folder / PROGRESS_FILE).read_text("utf-8")))
+
     def add(self, logs, steps, seconds):
         """Counts one more epoch; `steps` is the number of updates so far."""
         self.epochs += 1
@@ -46,6 +57,12 @@ class Progress:
         self.seconds += seconds
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
+
+    @property
+    def epochs_without_improvement(self):
+        """Completed epochs since the one with the lowest validation loss."""
+        losses = self.history.get("val_loss", [])
+        return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 
 
 class Checkpoints:
@@ -67,12 +84,33 @@ class Checkpoints:
         ]
         return sorted(folders, key=lambda path: int(path.name[6:]), reverse=True)
 
-    def progress(self):
-        """`Progress` of the newest checkpoint that can be read, or a fresh one."""
-        newest = self._newest()
-        if newest is None:
-            return Progress()
-        return Progress(**json.loads((newest / PROGRESS_FILE).read_text()))
+    def newest(self):
+        """Folder of the newest checkpoint that is whole, or `None` for a new run.
+
+        One that is damaged is named and skipped.
+
+        Raises:
+            ValueError: if there are checkpoints, and all of them are damaged.
+        """
+        damaged = []
+        for folder in self.complete():
+            reason = _damage(folder)
+            if reason is None:
+                for message in damaged:
+                    print(
+                        f"warning: The checkpoint {message}: skipped, the run goes on "
+                        f"from {folder.name}.",
+                        file=sys.stderr,
+                    )
+                return folder
+            damaged.append(f"{folder} is damaged ({reason})")
+        if damaged:
+            raise ValueError(
+                f"No checkpoint is left to go on from: {'; '.join(damaged)}. Nothing "
+                f"was changed. Choose another --workdir, or delete {self.folder} to "
+                "start again at epoch 1."
+            )
+        return None
 
     def save(self, variables, progress):
         """Writes a checkpoint of `state_variables`, and drops the oldest."""
@@ -86,6 +124,9 @@ class Checkpoints:
         with (aside / PROGRESS_FILE).open("w") as file:
             json.dump(dataclasses.asdict(progress), file)
             flush(file)
+        with (aside / SUMS_FILE).open("w") as file:
+            file.write(_sums(aside))
+            flush(file)
         flush_folder(aside)
         shutil.rmtree(final, ignore_errors=True)
         aside.rename(final)
@@ -93,37 +134,28 @@ class Checkpoints:
         for old in self.complete()[NUM_KEPT:]:
             shutil.rmtree(old)
 
-    def restore(self, variables):
-        """Loads the newest checkpoint that can be read, if there is one.
 
-        Args:
-            variables: `state_variables` of a model and a built optimizer of the
-                same settings.
+def restore(folder, variables):
+    """Loads the state in a checkpoint.
 
-        Raises:
-            ValueError: if the checkpoint is of another model or optimizer.
-        """
-        newest = self._newest()
-        if newest is None:
-            return
-        with np.load(newest / STATE_FILE) as state:
-            arrays = [state[name] for name in state.files]
-        shapes = [tuple(variable.shape) for variable in variables]
-        if shapes != [array.shape for array in arrays]:
-            raise ValueError(
-                f"The checkpoint {newest} is of another model or optimizer. Choose "
-                "another --workdir, or delete it."
-            )
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array.astype(variable.dtype))
+    Args:
+        folder: of the checkpoint.
+        variables: `state_variables` of a model and a built optimizer of the same
+            settings.
 
-    def clean(self):
-        """Removes what a killed run left half written."""
-        for aside in self.folder.glob("*.tmp"):
-            shutil.rmtree(aside, ignore_errors=True)
-
-    def _newest(self):
-        return next(filter(_readable, self.complete()), None)
+    Raises:
+        ValueError: if the checkpoint is of another model or optimizer.
+    """
+    with np.load(folder / STATE_FILE) as state:
+        arrays = [state[name] for name in state.files]
+    shapes = [tuple(variable.shape) for variable in variables]
+    if shapes != [array.shape for array in arrays]:
+        raise ValueError(
+            f"The checkpoint {folder} is of another model or optimizer. Choose "
+            "another --workdir, or delete it."
+        )
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array.astype(variable.dtype))
 
 
 def state_variables(classifier, optimizer):
@@ -131,14 +163,27 @@ def state_variables(classifier, optimizer):
     return [*classifier.variables, *optimizer.variables]
 
 
-def checkpoint_bytes(variables):
-    """About what a run's files take while one of them is replaced."""
-    state = sum(
-        np.prod(variable.shape) * np.dtype(_plain_dtype(variable)).itemsize
+def disk_bytes(classifier, variables):
+    """About what the files of a run take, and what is written before one goes.
+
+    Args:
+        classifier: the model.
+        variables: its `state_variables`.
+
+    Returns:
+        Pair of ints: bytes of the kept checkpoints and the two models, with a new
+        one of each beside them; bytes of a new one of each.
+    """
+    state, model = _num_bytes(variables), _num_bytes(classifier.variables)
+    new = state + model
+    return new + NUM_KEPT * state + 2 * model, new
+
+
+def _num_bytes(variables):
+    return sum(
+        int(np.prod(variable.shape)) * np.dtype(_plain_dtype(variable)).itemsize
         for variable in variables
     )
-    # The kept checkpoints and a new one; best and last and a new one.
-    return int(state * (NUM_KEPT + 1 + 3))
 
 
 def _plain_dtype(variable):
@@ -151,10 +196,20 @@ def _as_plain_array(variable):
     return keras.ops.convert_to_numpy(variable).astype(_plain_dtype(variable))
 
 
-def _readable(folder):
+def _sums(folder):
+    """The text of `SHA256SUMS` for the files in `folder`."""
+    lines = []
+    for name in (STATE_FILE, PROGRESS_FILE):
+        with (folder / name).open("rb") as file:
+            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n")
+    return "".join(lines)
+
+
+def _damage(folder):
+    """Why a checkpoint cannot be trusted, or `None`."""
     try:
-        json.loads((folder / PROGRESS_FILE).read_text())
-        with zipfile.ZipFile(folder / STATE_FILE) as state:
-            return state.testzip() is None
-    except (OSError, ValueError, zipfile.BadZipFile):
-        return False
+        if (folder / SUMS_FILE).read_bytes() == _sums(folder).encode():
+            return None
+    except OSError as error:
+        return f"{pathlib.Path(error.filename or folder).name}: {error.strerror}"
+    return f"its bytes are not those of {SUMS_FILE}"

@@ -55,26 +55,48 @@ class Distillation(keras.distillation.Distiller):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         if training:
-            return super().compute_loss(x, y, y_pred, sample_weight, training)
+            loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+            if self.losses:
+                # What layers of the student added: Keras' Distiller leaves it out.
+                loss += keras.Model.compute_loss(self, x, y, y_pred)
+            return loss
         return self.label_loss(y, y_pred, sample_weight=sample_weight)
 
 
-def load_teacher(workdir, image_shape, num_classes):
+def load_teacher(workdir, preprocessor, class_names):
     """Loads the best model of a workdir as a teacher.
+
+    Args:
+        workdir: of a training run.
+        preprocessor: `ImagePreprocessor` of the student's images.
+        class_names: tuple of str, the student's classes.
 
     Raises:
         ValueError: if it is multiplexed, or for other images or classes.
     """
+    description = kcp.bundle.read_description(workdir)
     teacher = kcp.bundle.load_model(workdir)
     if isinstance(teacher, kcp.models.WrappedViT):
         raise ValueError(
             f"--teacher={workdir} holds a multiplexed model. Expected a plain ViT "
             "(python -m train --model=vit)."
         )
-    shapes = (tuple(teacher.input_shape[1:]), teacher.output_shape[-1])
-    if shapes != (tuple(image_shape), num_classes):
+    differing = [
+        f"{name}: {theirs}, here {ours}"
+        for name, theirs, ours in (
+            *(
+                (name, getattr(description.preprocessor, name), value)
+                for name in ("image_shape", "mean", "std")
+                for value in [getattr(preprocessor, name)]
+            ),
+            ("classes", description.class_names, tuple(class_names)),
+        )
+        if theirs != ours
+    ]
+    if differing:
         raise ValueError(
-            f"--teacher={workdir} takes images of {shapes[0]} and has {shapes[1]} "
-            f"classes; the data has {tuple(image_shape)} and {num_classes}."
+            f"--teacher={workdir} was trained on other data. It has "
+            f"{'; '.join(differing)}. A teacher needs the student's images and "
+            "classes, in the same order."
         )
     return teacher

@@ -1,9 +1,10 @@
 """Scores of a classifier, one row for each N of an elastic one."""
 
+import contextlib
+
 import keras
 
 import keras_concatplexer as kcp
-from train.averaging import averaged_weights
 from train.multi_worker import distributable
 from train.strategy import is_multi_worker, sharded_by_rows
 
@@ -79,3 +80,19 @@ class ElasticValidation(keras.callbacks.Callback):
             logs[f"val_{name}"] = sum(row[name] for row in scores.values()) / len(
                 scores
             )
+
+
+@contextlib.contextmanager
+def averaged_weights(model):
+    """Inside, a model trained with `use_ema` has the average of its weights."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not optimizer.use_ema:
+        yield
+        return
+    average = keras.callbacks.SwapEMAWeights()
+    average.set_model(model)
+    average.on_test_begin()
+    try:
+        yield
+    finally:
+        average.on_test_end()

@@ -1,31 +1,27 @@
 """The model of a run."""
 
-import pathlib
-
-import keras
-
 import keras_concatplexer as kcp
 
-HUB_PREFIX = "hub:"
 
-
-def build_model(config, image_shape, num_classes):
+def build_model(config, image_shape, class_names, initial=None):
     """Builds the model that a `Config` describes.
 
     Args:
         config: `Config`.
         image_shape: `(height, width, channels)`.
-        num_classes: int.
+        class_names: tuple of str.
+        initial: `Initial` of the settings' `init_from`, or `None`.
 
     Raises:
-        ValueError: if the parts do not fit, for example `init_from` has a ViT
-            for other classes.
+        ValueError: if the parts do not fit.
     """
-    vit = build_vit(config, image_shape, num_classes)
-    if config.model == "vit":
-        model = vit
+    if initial is None:
+        vit = kcp.vit.keras_cv_vit(config.size, image_shape, len(class_names))
     else:
-        model = _multiplexed(config, vit)
+        vit = initial.vit_for(image_shape, class_names)
+    model = vit if config.model == "vit" else _multiplexed(config, vit)
+    if initial is not None:
+        initial.hand_over_multiplexers(model)
     if config.freeze_backbone:
         stages = kcp.vit.read_stages(vit)
         for layer in (stages.embedding, *stages.blocks):
@@ -63,49 +59,6 @@ def _multiplexed(config, vit):
         **options,
         num_mux_weights=config.num_mux_weights or None,
         own_norm=config.own_norm,
-        in_place_weight=config.in_place_distillation,
+        in_place_weight=config.in_place_weight,
+        in_place_temperature=config.in_place_temperature,
     )
-
-
-def build_vit(config, image_shape, num_classes):
-    """Builds the ViT of a `Config`, with the weights of `init_from`."""
-    init_from = config.init_from
-    if not init_from:
-        return kcp.vit.keras_cv_vit(config.size, image_shape, num_classes)
-    if init_from.startswith(HUB_PREFIX):
-        return _hub_vit(init_from.removeprefix(HUB_PREFIX), image_shape, num_classes)
-    vit = _trained_vit(init_from)
-    stages = kcp.vit.read_stages(vit)
-    given, needed = stages.image_shape, tuple(image_shape)
-    if (given[-1], stages.num_classes) != (needed[-1], num_classes):
-        raise ValueError(
-            f"The ViT in {init_from} takes images of {given} and has "
-            f"{stages.num_classes} classes; the data has {needed} and {num_classes}."
-        )
-    # A file remembers what was frozen when it was saved, for single weights too.
-    vit.trainable = True
-    for weight in vit.weights:
-        weight.trainable = keras.backend.is_float_dtype(weight.dtype)
-    return vit if given == needed else kcp.vit.at_resolution(vit, needed)
-
-
-def _trained_vit(path):
-    if pathlib.Path(path).suffix == ".keras":
-        model = _load_file(path)
-    else:
-        model = kcp.bundle.load_model(path)
-    return model.vit if isinstance(model, kcp.models.WrappedViT) else model
-
-
-def _load_file(path):
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"--init_from={path} cannot be loaded: {error}") from error
-
-
-def _hub_vit(preset, image_shape, num_classes):
-    try:
-        return kcp.vit.keras_hub_vit(preset, num_classes, image_shape)
-    except ImportError as error:
-        raise ValueError(f"--init_from={HUB_PREFIX}{preset}: {error}") from error

@@ -5,9 +5,9 @@ import json
 import keras
 
 import keras_concatplexer as kcp
+from train.callbacks.tensorboard import can_draw, write_images
 from train.evaluation import Evaluation
-from train.files import write_text
-from train.summaries import can_draw, write_images
+from train.workdir import write_text
 
 RESULTS_FILE = "results.json"
 
@@ -36,6 +36,10 @@ def report(run):
         "dataset": config.dataset,
         "num_train_images": data.num_images("train"),
         "num_test_images": data.num_images("test"),
+        "shared_images": [
+            {"split": first, "also_in": second, "num_images": num_images}
+            for first, second, num_images in data.overlaps()
+        ],
         "epochs": progress.epochs,
         "steps": progress.steps,
         "training_seconds": round(progress.seconds, 1),
@@ -46,7 +50,9 @@ def report(run):
         "per_num_mux": [
             {
                 "num_mux": num_mux,
-                "gmacs_per_image": kcp.flops.count(single).gmacs_per_image,
+                "gmacs_per_image": (
+                    run.cost if num_mux == run.num_mux else kcp.flops.count(single)
+                ).gmacs_per_image,
                 **scores["best"][num_mux],
             }
             for num_mux, single in kcp.models.by_num_mux(model).items()
@@ -62,7 +68,10 @@ def report(run):
 
 def _write_images(run):
     config, data = run.config, run.data
-    if not config.image_summaries or not can_draw():
+    if not config.image_summaries:
+        return
+    if not can_draw():
+        print("No images for TensorBoard: matplotlib is not installed.")
         return
     # On this process alone: a copy outside the strategy.
     model = kcp.bundle.load_model(run.workdir)
@@ -74,7 +83,7 @@ def _write_images(run):
         run.progress.epochs,
         data.class_names,
         run.num_mux,
-        images,
+        (images * data.preprocessor.std + data.preprocessor.mean).clip(0, 1),
         [int(label) for label in batches.map(lambda _, y: y).unbatch()],
         predictions,
     )

@@ -5,6 +5,11 @@ import os
 
 import tensorflow as tf
 
+_TF_CONFIG = (
+    'Expected, for example, {"cluster": {"worker": ["host0:port", "host1:port"]}, '
+    '"task": {"type": "worker", "index": 0}}, with an index of its own on each.'
+)
+
 
 def make_strategy(config):
     """Returns the `tf.distribute.Strategy` of a `Config`.
@@ -118,7 +123,13 @@ def _split_cpu(num_replicas):
 def _best_strategy(config):
     if config.tpu:
         return "tpu"
-    cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+    try:
+        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+    except (ValueError, AttributeError) as error:
+        raise ValueError(
+            f"The environment variable TF_CONFIG is no JSON object: {error}. "
+            f"{_TF_CONFIG}"
+        ) from error
     if sum(len(cluster.get(job, ())) for job in ("chief", "worker")) > 1:
         return "multi_worker"
     several_gpus = len(tf.config.list_physical_devices("GPU")) > 1
@@ -139,9 +150,8 @@ def _mirrored(config):
 def _multi_worker():
     if "TF_CONFIG" not in os.environ:
         raise ValueError(
-            "--strategy=multi_worker needs the environment variable TF_CONFIG, such "
-            'as {"cluster": {"worker": ["host0:port", "host1:port"]}, "task": '
-            '{"type": "worker", "index": 0}}, on every worker with its own index.'
+            "--strategy=multi_worker needs the environment variable TF_CONFIG on every "
+            f"worker. {_TF_CONFIG}"
         )
     return tf.distribute.MultiWorkerMirroredStrategy()
 

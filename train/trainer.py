@@ -1,24 +1,30 @@
 """A run from its settings to its results: prepare, fit, evaluate."""
 
 import pathlib
-import shutil
 
 import keras
 import tensorflow as tf
 
 import keras_concatplexer as kcp
-from train.augmentation import Augmentation
-from train.checkpoint import Checkpoints, checkpoint_bytes, state_variables
-from train.data import load_data
+from train.callbacks import callbacks_of
+from train.callbacks.console import is_terminal
+from train.callbacks.stopping import StopOnSignal, as_stopped
+from train.checkpoint import (
+    Checkpoints,
+    Progress,
+    disk_bytes,
+    restore,
+    state_variables,
+)
+from train.data.augmentation import Augmentation
+from train.data.run_data import check_same_data, load_run_data, remember_data
 from train.distillation import Distillation, load_teacher
-from train.evaluation import ElasticValidation, Evaluation, accuracy_metrics
-from train.files import check_writable
+from train.evaluation import accuracy_metrics
+from train.init_from import load_initial
 from train.models import build_model
 from train.multi_worker import distributable
 from train.optimizer import make_optimizer
 from train.report import report
-from train.save_epochs import SaveEpochs
-from train.stopping import StopOnNonFiniteLoss, StopOnSigterm, TrainingStopped
 from train.strategy import (
     check_batch_size,
     check_one_device,
@@ -28,71 +34,87 @@ from train.strategy import (
     make_strategy,
     sharded_by_rows,
 )
-from train.summaries import (
-    GradientNorm,
-    RunDescription,
-    Throughput,
-)
+from train.workdir import Workdir
 
 
 class Run:
     """A prepared run. Everything a user can get wrong is found while making it.
 
     A workdir that holds a run with the same settings is gone on with from its last
-    completed epoch; one whose run is finished is evaluated again.
+    completed epoch; one whose run is finished is evaluated again. The workdir is this
+    run's alone until `fit` ends, or `close` is called.
 
     Args:
         config: `Config`.
         workdir: folder of the run's files; made if missing.
+        evaluate_only: bool. Whether to end the run where it stands.
 
     Raises:
         ValueError: for settings that do not fit each other, the data, the devices
             or the workdir.
     """
 
-    def __init__(self, config, workdir):
+    def __init__(self, config, workdir, evaluate_only=False):
         config.check()
-        config.check_same_run(workdir)
-        self.config = config
+        if evaluate_only and config.saved_in(workdir) is None:
+            raise ValueError(f"{workdir} holds no training run to evaluate.")
+        self.config, self.evaluate_only = config, evaluate_only
         self.strategy = make_strategy(config)
         check_one_device(config, self.strategy)
         self.is_chief = is_chief(self.strategy)
-        self.workdir = pathlib.Path(workdir)
-        if self.is_chief:
-            check_writable(self.workdir)
+        # The others read what the chief writes.
+        self._folder = Workdir(workdir) if self.is_chief else None
+        self.workdir = pathlib.Path(workdir).expanduser()
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self):
+        """Lets other processes use the workdir."""
+        if self._folder is not None:
+            self._folder.close()
+
+    def _prepare(self):
+        config = self.config
+        changes = config.check_same_run(self.workdir)
         keras.config.set_dtype_policy(config.dtype_policy)
         keras.utils.set_random_seed(config.seed)
-        self.data = load_data(config)
+        self.checkpoints = Checkpoints(self.workdir)
+        checkpoint = self.checkpoints.newest()
+        self.progress = Progress.of(checkpoint)
+        check_same_progress(self.strategy, self.progress.epochs)
+        self._check_epochs()
+        with self.strategy.scope():
+            initial = self._load_initial()
+        self.data = self._load_data(initial)
+        check_same_data(self.workdir, self.data)
         self.steps_per_epoch = self.data.num_images("train") // config.batch_size
         if self.steps_per_epoch == 0:
             raise ValueError(
                 f"A batch of {config.batch_size} is larger than the training split "
                 f"of {self.data.num_images('train')} images. Lower --batch_size."
             )
-        self.checkpoints = Checkpoints(self.workdir)
-        self.progress = self.checkpoints.progress()
-        check_same_progress(self.strategy, self.progress.epochs)
-        self.augmentation = Augmentation.of(config, self.data.preprocessor.image_shape)
-        self.is_finished = self.progress.epochs >= config.epochs
+        self.augmentation = Augmentation.of(config, self.data.preprocessor)
         if self.is_finished:
             self.model = kcp.bundle.load_model(self.workdir, "last")
-            self.cost = kcp.flops.count(self.model)
-            return
-        with self.strategy.scope():
-            self.model = build_model(
-                config, self.data.preprocessor.image_shape, len(self.data.class_names)
-            )
-            # An elastic model cuts a batch into full groups by itself.
-            check_batch_size(
-                config.batch_size,
-                self.strategy.num_replicas_in_sync,
-                1 if self.is_elastic else self.num_mux,
-            )
-            self.trained_model = self._trained_model()
-            self._compile()
+        else:
+            with self.strategy.scope():
+                self._make_model(checkpoint, initial)
         self.cost = kcp.flops.count(self.model)
         if self.is_chief:
-            self._start_workdir()
+            self._start_workdir(changes)
+
+    @property
+    def is_finished(self):
+        """Whether no epoch is left to train."""
+        patience, progress = self.config.early_stopping, self.progress
+        return (
+            self.evaluate_only
+            or progress.epochs >= self.config.epochs
+            or 0 < patience <= progress.epochs_without_improvement
+        )
 
     @property
     def num_mux(self):
@@ -112,7 +134,7 @@ class Run:
 
         Raises:
             TrainingStopped: if the loss is not finite, a worker is lost, the disk
-                is full, or SIGTERM comes.
+                is full, the data is damaged, or SIGTERM or Ctrl-C comes.
         """
         try:
             if not self.is_finished:
@@ -120,13 +142,59 @@ class Run:
             # The chief has written the models when this is passed.
             check_same_progress(self.strategy, self.progress.epochs)
             return report(self)
-        except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
-            raise TrainingStopped(
-                f"Another worker was lost: {error.message.splitlines()[0]} Start all "
-                "workers again to go on from the last completed epoch."
-            ) from error
+        except (OSError, tf.errors.OpError) as error:
+            stopped = as_stopped(error, self.workdir, self.data)
+            if stopped is None:
+                raise
+            raise stopped from error
+        finally:
+            self.close()
 
     # === Preparing ===
+
+    def _check_epochs(self):
+        completed = self.progress.epochs
+        if self.evaluate_only and not completed:
+            raise ValueError(f"The run in {self.workdir} has not completed an epoch.")
+        if self.config.epochs < completed:
+            raise ValueError(
+                f"The run in {self.workdir} has completed {completed} epochs: "
+                f"--epochs must be {completed} to end it, or more. Received: "
+                f"{self.config.epochs}"
+            )
+
+    def _load_initial(self):
+        if self.is_finished or not self.config.init_from:
+            return None
+        return load_initial(self.config.init_from)
+
+    def _load_data(self, initial):
+        if self.is_finished:
+            description = kcp.bundle.read_description(self.workdir)
+            return load_run_data(self.config, lambda _: description.preprocessor)
+        if initial is None:
+            return load_run_data(self.config)
+        return load_run_data(
+            self.config,
+            lambda channels: initial.preprocessor_for(self.config, channels),
+        )
+
+    def _make_model(self, checkpoint, initial):
+        config, data = self.config, self.data
+        self.model = build_model(
+            config, data.preprocessor.image_shape, data.class_names, initial
+        )
+        check_batch_size(
+            config.batch_size,
+            self.strategy.num_replicas_in_sync,
+            # An elastic model cuts a batch into full groups by itself.
+            1 if self.is_elastic else self.num_mux,
+        )
+        self.trained_model = self._trained_model()
+        self._compile()
+        if checkpoint is not None:
+            optimizer = self.trained_model.optimizer
+            restore(checkpoint, state_variables(self.model, optimizer))
 
     def _trained_model(self):
         config = self.config
@@ -136,13 +204,13 @@ class Run:
                     "--teacher works on one device and under --strategy=mirrored, not "
                     "with several workers."
                 )
-            image_shape = self.data.preprocessor.image_shape
+            data = self.data
             return Distillation(
-                load_teacher(config.teacher, image_shape, len(self.data.class_names)),
+                load_teacher(config.teacher, data.preprocessor, data.class_names),
                 self.model,
-                self._loss(),
-                config.distillation_weight,
-                config.distillation_temperature,
+                self.loss(),
+                config.teacher_weight,
+                config.teacher_temperature,
             )
         if is_multi_worker(self.strategy):
             return distributable(self.model)
@@ -152,7 +220,7 @@ class Run:
         config, model = self.config, self.trained_model
         model.compile(
             make_optimizer(config, self.steps_per_epoch, self.model),
-            self._loss(),
+            self.loss(),
             weighted_metrics=accuracy_metrics(
                 len(self.data.class_names), 1 if self.is_elastic else self.num_mux
             ),
@@ -160,36 +228,34 @@ class Run:
             steps_per_execution=config.steps_per_execution,
         )
         model.optimizer.build(model.trainable_variables)
-        self.checkpoints.restore(state_variables(self.model, model.optimizer))
 
-    def _loss(self):
+    def loss(self):
+        """The loss on the labels, a new instance."""
         return keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=self.config.label_smoothing
         )
 
-    def _start_workdir(self):
-        needed = checkpoint_bytes(
-            state_variables(self.model, self.trained_model.optimizer)
-        )
-        free = shutil.disk_usage(self.workdir).free
-        if free < needed:
-            raise ValueError(
-                f"The disk of {self.workdir} has {free / 1e6:.0f} MB free; the run's "
-                f"checkpoints need about {needed / 1e6:.0f} MB. Choose another "
-                "--workdir."
+    def _start_workdir(self, changes):
+        for name, old, new in changes:
+            print(
+                f"--{name} was {old}, is {new} from epoch {self.progress.epochs + 1}."
             )
-        self.checkpoints.clean()
-        self.config.save(self.workdir)
-        kcp.bundle.write_description(
-            self.workdir, self.data.preprocessor, self.data.class_names
-        )
+        if not self.is_finished:
+            variables = state_variables(self.model, self.trained_model.optimizer)
+            self._folder.check_space(*disk_bytes(self.model, variables))
+            kcp.bundle.write_description(
+                self.workdir, self.data.preprocessor, self.data.class_names
+            )
+        if not self.evaluate_only:
+            self.config.save(self.workdir)
+            remember_data(self.workdir, self.data)
 
     # === Training ===
 
     def _train(self):
         config = self.config
-        stop_on_sigterm = StopOnSigterm()
-        with stop_on_sigterm.listening():
+        stop_on_signal = StopOnSignal()
+        with stop_on_signal.listening():
             self.trained_model.fit(
                 sharded_by_rows(
                     self.data.training_batches(
@@ -200,41 +266,17 @@ class Run:
                         self.progress.epochs,
                     )
                 ),
-                validation_data=None if self.is_elastic else self._validation_batches(),
+                validation_data=None if self.is_elastic else self.validation_batches(),
                 epochs=config.epochs,
                 initial_epoch=self.progress.epochs,
                 steps_per_epoch=self.steps_per_epoch,
-                callbacks=[stop_on_sigterm, *self._callbacks()],
+                callbacks=[stop_on_signal, *callbacks_of(self)],
                 # The data set has its own order.
                 shuffle=False,
-                verbose="auto" if self.is_chief else 0,
+                verbose=1 if self.is_chief and is_terminal() else 0,
             )
 
-    def _validation_batches(self):
+    def validation_batches(self):
+        """The validation data in full batches."""
         batches = self.data.evaluation_batches("validation", self.config.batch_size)
         return sharded_by_rows(batches)
-
-    def _callbacks(self):
-        config = self.config
-        callbacks = [StopOnNonFiniteLoss(), Throughput(config.batch_size)]
-        if self.is_elastic:
-            evaluation = Evaluation(self.model, self.strategy, self._loss())
-            callbacks.append(ElasticValidation(evaluation, self._validation_batches()))
-        if config.ema:
-            # Validation sees the average, training does not.
-            callbacks.append(keras.callbacks.SwapEMAWeights())
-        if self.is_chief:
-            folder = self.workdir / "tensorboard"
-            batches = self.data.evaluation_batches("validation", config.batch_size)
-            images, labels, _ = next(batches.as_numpy_iterator())
-            callbacks += [
-                GradientNorm(self.model, self._loss(), images, labels),
-                keras.callbacks.TensorBoard(
-                    folder, profile_batch=config.profile_steps()
-                ),
-                RunDescription(folder / "train", config, self.model, self.cost),
-            ]
-        save = SaveEpochs(
-            self.checkpoints, self.progress, self.model, self.workdir, self.is_chief
-        )
-        return [*callbacks, save]

@@ -7,35 +7,36 @@ accuracy.
 """
 
 import json
+import sys
 
 import numpy as np
 import tensorflow as tf
+from absl import app, flags, logging
 
-from benchmarks import command, trained
+from benchmarks import trained
 from savedmodel_export.fused.classifier import PRECISIONS, FusedClassifier
 
 BATCH_SIZE = 64
 
 
-def agreement(model, images, labels):
+def agreement(model, batches):
     """Compares the fused graph in each precision with the live model.
 
     Args:
         model: trained ViT or multiplexed ViT.
-        images: preprocessed images.
-        labels: integer array, one per image.
+        batches: list of (preprocessed images, labels).
 
     Returns:
         dict, precision -> dict with `top1_agreement`, `max_probability_difference`,
         `accuracy`, `live_accuracy`.
     """
+    labels = np.concatenate([labels for _, labels in batches])
 
     def probabilities(predict):
-        starts = range(0, len(images), BATCH_SIZE)
-        logits = [predict(images[start : start + BATCH_SIZE]) for start in starts]
+        logits = [np.asarray(predict(images)) for images, _ in batches]
         return tf.nn.softmax(np.concatenate(logits)).numpy()
 
-    live = probabilities(lambda batch: model(batch, training=False))
+    live = probabilities(lambda images: model(images, training=False))
     results = {}
     for precision in PRECISIONS:
         fused = probabilities(tf.function(FusedClassifier(model, precision)))
@@ -49,11 +50,22 @@ def agreement(model, images, labels):
     return results
 
 
-def main(values):
+def main(argv):
     """Prints the comparison as JSON, a line per precision."""
-    for precision, row in agreement(*trained.load_from_flags(values)).items():
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)
+    try:
+        model, dataset = trained.load_from_flags(flags.FLAGS, BATCH_SIZE)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    batches = [(images, labels.numpy()) for images, labels in dataset]
+    for precision, row in agreement(model, batches).items():
         print(json.dumps({"precision": precision, **row}))
 
 
 if __name__ == "__main__":
-    command.run(main, trained.define_flags)
+    trained.define_flags()
+    flags.adopt_module_key_flags(trained)
+    app.run(main)

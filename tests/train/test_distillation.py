@@ -94,10 +94,50 @@ def test_a_teacher_of_shared_layers_is_refused(make_vit):
         Distillation(vit, kcp.ConcatPlexer(vit, num_mux=2), loss, 0.5, 1.0)
 
 
-def test_a_teacher_for_other_data(make_vit, tmp_path):
-    make_vit().save(tmp_path / "best.keras")
+def test_what_layers_of_the_student_add_to_the_loss_counts(make_vit, teacher, images):
+    labels = np.eye(10, dtype="float32")[:8]
+    losses = {}
+    for in_place_weight in (0.0, 1.0):
+        keras.utils.set_random_seed(0)
+        student = kcp.ElasticConcatPlexer(
+            make_vit(), num_mux=(1, 2), in_place_weight=in_place_weight
+        )
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+        model = Distillation(teacher, student, loss, WEIGHT, TEMPERATURE)
+        model.compile(keras.optimizers.SGD(0.0), loss)
+        losses[in_place_weight] = model.train_on_batch(images(8), labels)
+    student(images(8), training=True)
+    (in_place,) = student.losses
+    assert in_place > 0.01
+    difference = losses[1.0] - losses[0.0]
+    assert difference == pytest.approx(float(in_place), rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def teacher_workdir(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("teacher")
+    kcp.vit.keras_cv_vit("vit_nano4", (16, 16, 3), 3).save(workdir / "best.keras")
     preprocessor = kcp.preprocessing.ImagePreprocessor((16, 16, 3))
-    kcp.bundle.write_description(tmp_path, preprocessor, list("0123456789"))
-    assert load_teacher(tmp_path, (16, 16, 3), 10).output_shape == (None, 10)
-    with pytest.raises(ValueError, match="10 classes; the data has .* and 3"):
-        load_teacher(tmp_path, (16, 16, 3), 3)
+    kcp.bundle.write_description(workdir, preprocessor, list("abc"))
+    return workdir
+
+
+def test_a_teacher_of_the_same_data(teacher_workdir):
+    preprocessor = kcp.preprocessing.ImagePreprocessor((16, 16, 3))
+    assert load_teacher(teacher_workdir, preprocessor, "abc").output_shape == (None, 3)
+
+
+@pytest.mark.parametrize(
+    "images, class_names, message",
+    [
+        ({"image_shape": (8, 8, 3)}, "abc", r"image_shape: \(16, 16, 3\), here \(8"),
+        ({"std": 0.25}, "abc", "std: 0.5, here 0.25"),
+        ({}, "abd", r"classes: \('a', 'b', 'c'\), here \('a', 'b', 'd'\)"),
+        ({}, "acb", "in the same order"),
+    ],
+)
+def test_a_teacher_of_other_data(teacher_workdir, images, class_names, message):
+    options = {"image_shape": (16, 16, 3), **images}
+    preprocessor = kcp.preprocessing.ImagePreprocessor(**options)
+    with pytest.raises(ValueError, match=message):
+        load_teacher(teacher_workdir, preprocessor, tuple(class_names))

@@ -19,7 +19,8 @@ def elastic(tiny_config, tmp_path_factory):
         num_mux=(1, 2, 4),
         num_mux_weights=(0.5, 0.25, 0.25),
         own_norm=True,
-        in_place_distillation=0.5,
+        in_place_weight=0.5,
+        in_place_temperature=3.0,
         epochs=2,
     )
     return config, workdir, Run(config, workdir).fit()

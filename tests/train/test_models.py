@@ -4,20 +4,33 @@ import pytest
 
 import keras_concatplexer as kcp
 from train.config import Config
+from train.data import load_data
+from train.init_from import load_initial
 from train.models import build_model
 
-SHAPE, CLASSES = (16, 16, 3), 10
+SHAPE, CLASSES = (16, 16, 3), tuple("0123456789")
 
 
-@pytest.fixture
-def file(make_vit, tmp_path):
-    path = tmp_path / "vit.keras"
-    vit = make_vit()
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """A ViT and the path of its file."""
+    path = tmp_path_factory.mktemp("vit") / "vit.keras"
+    vit = kcp.vit.keras_cv_vit(TINY, SHAPE, len(CLASSES))
     vit.save(path)
     return vit, str(path)
 
 
-def test_models(monkeypatch, file):
+TINY = kcp.vit.ViTSize(
+    hidden_dim=16, num_layers=2, num_heads=2, mlp_dim=32, patch_size=4
+)
+
+
+def build(path, image_shape=SHAPE, class_names=CLASSES, **settings):
+    config = Config(init_from=path, **settings)
+    return build_model(config, image_shape, class_names, load_initial(path))
+
+
+def test_models(file):
     vit, path = file
     kinds = {
         "vit": keras.Model,
@@ -25,7 +38,7 @@ def test_models(monkeypatch, file):
         "image_multiplexer": kcp.ImageMultiplexerViT,
     }
     for kind, expected in kinds.items():
-        model = build_model(Config(model=kind, init_from=path), SHAPE, CLASSES)
+        model = build(path, model=kind)
         assert isinstance(model, expected)
         assert getattr(model, "num_mux", 1) == (1 if kind == "vit" else 2)
         inner = getattr(model, "vit", model)
@@ -34,44 +47,57 @@ def test_models(monkeypatch, file):
 
 
 def test_settings_reach_the_model(file):
-    settings = {"num_mux": 4, "patchifier_depth": 1, "init_from": file[1]}
-    config = Config(**settings, reducer="mean", attention_scope="image")
-    model = build_model(config, SHAPE, CLASSES)
+    settings = {"num_mux": 4, "patchifier_depth": 1}
+    model = build(file[1], **settings, reducer="mean", attention_scope="image")
     assert (model.num_mux, model.patchifier_depth) == (4, 1)
     assert (model.reducer, model.attention_scope) == ("mean", "image")
-    model = build_model(Config(**settings, shuffle_slots=True), SHAPE, CLASSES)
-    assert model.shuffle_slots
-    config = Config(**settings, model="image_multiplexer", transform="holographic")
-    model = build_model(config, SHAPE, CLASSES)
+    assert build(file[1], **settings, shuffle_slots=True).shuffle_slots
+    model = build(
+        file[1], **settings, model="image_multiplexer", transform="holographic"
+    )
     assert (model.num_mux, model.patchifier_depth) == (4, 1)
     assert model.get_config()["transform"] == "holographic"
+    model = build(
+        file[1],
+        num_mux=(1, 2),
+        num_mux_weights=(3.0, 1.0),
+        own_norm=True,
+        in_place_weight=0.5,
+        in_place_temperature=3.0,
+    )
+    config = model.get_config()
+    assert config["num_mux_weights"] == (0.75, 0.25) and config["own_norm"]
+    assert (config["in_place_weight"], config["in_place_temperature"]) == (0.5, 3.0)
 
 
-def test_a_frozen_backbone(file):
-    config = Config(init_from=file[1], freeze_backbone=True)
-    model = build_model(config, SHAPE, CLASSES)
+def test_a_frozen_backbone(file, tmp_path):
+    model = build(file[1], freeze_backbone=True)
     trained = {weight.path.split("/")[0] for weight in model.trainable_variables}
     assert trained == {"multiplexer", "final_norm", "head"}
     before = len(model.trainable_variables)
-    model.save(file[1])
-    thawed = build_model(Config(init_from=file[1]), SHAPE, CLASSES)
+    model.save(tmp_path / "frozen.keras")
+    thawed = build(str(tmp_path / "frozen.keras"))
     assert len(thawed.trainable_variables) > before
     assert len(thawed.non_trainable_variables) == 0
 
 
-def test_weights_of_another_resolution(file):
-    model = build_model(Config(init_from=file[1], model="vit"), (24, 24, 3), CLASSES)
-    assert model.input_shape == (None, 24, 24, 3)
-
-
-@pytest.mark.parametrize("shape, num_classes", [((16, 16, 1), 10), ((16, 16, 3), 7)])
-def test_a_vit_for_other_data(file, shape, num_classes):
-    with pytest.raises(ValueError, match=r"takes images of \(16, 16, 3\) and has 10"):
-        build_model(Config(init_from=file[1]), shape, num_classes)
-
-
-def test_files_that_cannot_be_loaded(tmp_path):
-    for name in ("none.keras", "text.keras"):
-        (tmp_path / "text.keras").write_text("no model")
-        with pytest.raises(ValueError, match=f"{name} cannot be loaded"):
-            build_model(Config(init_from=str(tmp_path / name)), SHAPE, CLASSES)
+def test_a_wrapped_vit_works_before_any_fine_tuning(trained_vit, digits_dir, capsys):
+    workdir, results = trained_vit
+    vit = kcp.bundle.load_model(workdir)
+    data = load_data(Config(data_dir=str(digits_dir)))
+    accuracies = {}
+    for scope in ("image", "group"):
+        model = kcp.ConcatPlexer(vit, num_mux=2, attention_scope=scope)
+        model.compile(
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+        )
+        batches = data.batches("test", 64)
+        accuracies[scope] = model.evaluate(batches, verbose=0)[1]
+    with capsys.disabled():
+        print(
+            f"\ndigits, ViT {results['test_accuracy']:.3f}; wrapped, N = 2, without "
+            f"training: {accuracies}"
+        )
+    assert accuracies["image"] > 0.6
+    assert accuracies["group"] > 0.3

@@ -35,6 +35,13 @@ def test_one_worker_is_not_several(monkeypatch):
     assert make_strategy(Config()) is tf.distribute.get_strategy()
 
 
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_a_tf_config_that_cannot_be_read(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ValueError, match="TF_CONFIG is no JSON object.*Expected"):
+        make_strategy(Config())
+
+
 @pytest.mark.parametrize(
     "settings, message",
     [

@@ -1,0 +1,75 @@
+import dataclasses
+
+import pytest
+
+import keras_concatplexer as kcp
+from train.config import Config
+from train.data.run_data import check_same_data, load_run_data, remember_data
+
+
+@pytest.fixture(scope="module")
+def config(digits_dir):
+    return Config(data_dir=str(digits_dir))
+
+
+@pytest.fixture(scope="module")
+def data(config):
+    return load_run_data(config)
+
+
+def test_splits_that_share_images_are_named(config, data, capsys):
+    assert data.overlaps() == []
+    same = dataclasses.replace(
+        config,
+        train_split="train",
+        validation_split="train[90%:]+test[:10]",
+        test_split="test[5:]",
+    )
+    assert load_run_data(same).overlaps() == [
+        ("train", "validation", 144),
+        ("validation", "test", 5),
+    ]
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("warning: 144 images of the train split are in the val")
+
+
+def test_the_images_of_a_trained_model(config):
+    channels = []
+
+    def preprocessor_for(num_channels):
+        channels.append(num_channels)
+        return kcp.preprocessing.ImagePreprocessor((24, 24, 3), std=0.25)
+
+    data = load_run_data(config, preprocessor_for)
+    assert channels == [1]
+    images, _ = next(iter(data.batches("test", 2)))
+    assert images.shape == (2, 24, 24, 3)
+
+
+def test_the_same_data_goes_on(data, tmp_path):
+    check_same_data(tmp_path, data)
+    remember_data(tmp_path, data)
+    check_same_data(tmp_path, data)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"class_names": tuple("012345678x")}, r"classes lost \['9'\], gained \['x'\]"),
+        ({"class_names": tuple("0123456798")}, "classes were .* are "),
+        ({"splits": {"train": "train[:80%]"}}, "images were .*1293.* are .*1150"),
+    ],
+)
+def test_other_data_is_refused(data, tmp_path, changes, message):
+    remember_data(tmp_path, data)
+    splits = {**data.splits, **changes.get("splits", {})}
+    changed = dataclasses.replace(data, **{**changes, "splits": splits})
+    with pytest.raises(ValueError, match=f"has changed: .*{message}"):
+        check_same_data(tmp_path, changed)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+def test_a_damaged_record_is_named(data, tmp_path, content):
+    (tmp_path / "data.json").write_text(content)
+    with pytest.raises(ValueError, match="data.json is damaged"):
+        check_same_data(tmp_path, data)

@@ -1,0 +1,44 @@
+"""What happens beside the steps of a training."""
+
+import keras
+
+from train.callbacks.console import EpochLines, is_terminal
+from train.callbacks.save_epochs import SaveEpochs
+from train.callbacks.stopping import StopOnNonFiniteLoss, StopWithoutImprovement
+from train.callbacks.tensorboard import GradientNorm, RunDescription, Throughput
+from train.evaluation import ElasticValidation, Evaluation
+
+
+def callbacks_of(run):
+    """Returns the callbacks of a `trainer.Run`, in the order that they need."""
+    config = run.config
+    callbacks = [StopOnNonFiniteLoss(), Throughput(config.batch_size)]
+    if run.is_elastic:
+        evaluation = Evaluation(run.model, run.strategy, run.loss())
+        callbacks.append(ElasticValidation(evaluation, run.validation_batches()))
+    if config.ema:
+        # Validation sees the average, training does not.
+        callbacks.append(keras.callbacks.SwapEMAWeights())
+    if run.is_chief:
+        folder = run.workdir / "tensorboard"
+        batches = run.data.evaluation_batches("validation", config.batch_size)
+        images, labels, _ = next(batches.as_numpy_iterator())
+        callbacks += [
+            GradientNorm(run.model, run.loss(), images, labels),
+            keras.callbacks.TensorBoard(
+                folder,
+                profile_batch=config.profile_steps(),
+                # TensorBoard cannot read the graph that Keras would write.
+                write_graph=False,
+            ),
+            RunDescription(folder / "train", config, run.model, run.cost),
+        ]
+    # Behind all that add logs.
+    callbacks.append(
+        SaveEpochs(run.checkpoints, run.progress, run.model, run.workdir, run.is_chief)
+    )
+    if config.early_stopping:
+        callbacks.append(StopWithoutImprovement(config.early_stopping, run.progress))
+    if run.is_chief and not is_terminal():
+        callbacks.append(EpochLines(config.epochs))
+    return callbacks

@@ -1,0 +1,285 @@
+"""The settings of a run by topic.
+
+Nothing here imports Keras, so that a command can tell its flags at once.
+"""
+
+import dataclasses
+import importlib.util
+import pathlib
+import runpy
+
+from train.config import fields
+from train.config.fields import setting
+
+
+def _names_in(file):
+    """What a file of the library defines; importing the library imports Keras."""
+    library = importlib.util.find_spec("keras_concatplexer").origin
+    return runpy.run_path(str(pathlib.Path(library).parent / file))
+
+
+_CHOICES = _names_in("choices.py")
+_SIZES = tuple(_names_in("vit/sizes.py")["SIZES"])
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+    """Data."""
+
+    dataset: str = setting(
+        "digits",
+        "`digits` (embedded), a TFDS dataset's name, or `folder:PATH` with images "
+        "in PATH/<split>/<class>/.",
+    )
+    data_dir: str = setting(
+        "",
+        "Where TFDS keeps data; empty: its own default.",
+        needs=fields.A_TFDS_DATASET,
+        may_change=True,
+        is_path=True,
+    )
+    train_split: str = setting("train[:90%]", "TFDS split to train on.")
+    validation_split: str = setting("train[90%:]", "TFDS split that picks the best.")
+    test_split: str = setting(
+        "", "TFDS split of the result; empty: test, or else validation."
+    )
+    image_size: int = setting(
+        0,
+        "Side of the model's images in pixels; 0: that of the ViT in --init_from, or "
+        "else the dataset's (224 if it varies), at least 4 patches.",
+        minimum=0,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSettings:
+    """Model."""
+
+    model: str = setting(
+        "concatplexer", "What to train.", ("vit", "concatplexer", "image_multiplexer")
+    )
+    size: str = setting(
+        "vit_nano4",
+        "Size of a ViT with random weights.",
+        _SIZES,
+        needs=fields.RANDOM_WEIGHTS,
+    )
+    init_from: str = setting(
+        "",
+        "Where the ViT's trained weights come from: a workdir (its best model), a "
+        ".keras file, or `hub:PRESET` of keras-hub; empty: random weights. Size, "
+        "image size and classes come along.",
+        is_path=True,
+    )
+    freeze_backbone: bool = setting(
+        False,
+        "Train only multiplexer, demultiplexer, final norm and head.",
+        needs=fields.TRAINED_WEIGHTS,
+    )
+    num_mux: int | tuple = setting(
+        2,
+        "Images per sequence. Several, such as 1,2,4, train an elastic concatplexer; "
+        "the first is what evaluation and export take by default.",
+        minimum=1,
+        needs=fields.MULTIPLEXED,
+    )
+    num_mux_weights: tuple = setting(
+        (),
+        "Share of each batch for each N of an elastic concatplexer; empty: equal.",
+        minimum=0,
+        needs=fields.ELASTIC,
+    )
+    own_norm: bool = setting(
+        False,
+        "A final norm of its own for each N > 1 of an elastic concatplexer.",
+        needs=fields.ELASTIC,
+    )
+    patchifier_depth: int = setting(
+        -1,
+        "Blocks that see each image alone; -1: half, none of an image_multiplexer.",
+        minimum=-1,
+        needs=fields.MULTIPLEXED,
+    )
+    reducer: str = setting(
+        "conv",
+        "How the tokens are reduced.",
+        _CHOICES["REDUCERS"],
+        needs=fields.CONCATPLEXER,
+    )
+    attention_scope: str = setting(
+        "group",
+        "Whether images of a group attend to each other.",
+        _CHOICES["ATTENTION_SCOPES"],
+        needs=fields.CONCATPLEXER,
+    )
+    shuffle_slots: bool = setting(
+        False,
+        "Draw the slots of a group's images anew in each step.",
+        needs=fields.GROUP_SCOPE,
+    )
+    transform: str = setting(
+        "gaussian_hadamard",
+        "How an image_multiplexer keys its slots.",
+        _CHOICES["TRANSFORMS"],
+        needs=fields.IMAGE_MULTIPLEXER,
+    )
+    demultiplexer: str = setting(
+        "index",
+        "How an image_multiplexer tells its images apart.",
+        _CHOICES["DEMULTIPLEXERS"],
+        needs=fields.IMAGE_MULTIPLEXER,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class RecipeSettings:
+    """Recipe."""
+
+    augmentation: str = setting(
+        "none",
+        "Random changes of the training images: `shift` by up to a tenth "
+        "of the side, `crop` by an eighth, `flip` left to right.",
+        ("none", "shift", "flip", "flip_shift", "flip_crop"),
+    )
+    randaugment: float = setting(
+        0.0, "Magnitude of RandAugment from 0 to 1; 0: none.", minimum=0
+    )
+    random_erasing: float = setting(
+        0.0, "Share of training images with an erased box; 0: none.", minimum=0
+    )
+    mixup: float = setting(
+        0.0,
+        "MixUp's alpha; 0: none. With CutMix too, they take turns by the step.",
+        minimum=0,
+    )
+    cutmix: float = setting(0.0, "CutMix's alpha; 0: none.", minimum=0)
+    label_smoothing: float = setting(
+        0.0, "Share of the labels spread over all classes.", minimum=0
+    )
+    epochs: int = setting(
+        30,
+        "Passes over the training split. A run that goes on may get more, or fewer, "
+        "down to what is done.",
+        minimum=1,
+        may_change=True,
+    )
+    early_stopping: int = setting(
+        0,
+        "End after so many epochs without a lower validation loss; 0: never.",
+        minimum=0,
+        may_change=True,
+    )
+    batch_size: int = setting(64, "Images per step, of all replicas.", minimum=1)
+    learning_rate: float = setting(
+        1e-3, "Peak of warmup and cosine decay.", minimum=0, may_change=True
+    )
+    warmup_epochs: float = setting(
+        2.0, "Epochs of linear warmup.", minimum=0, may_change=True
+    )
+    weight_decay: float = setting(0.05, "AdamW's decoupled decay.", minimum=0)
+    clip_norm: float = setting(
+        0.0,
+        "Limit of the gradient's global norm; 0: none.",
+        minimum=0,
+        may_change=True,
+    )
+    ema: float = setting(
+        0.0,
+        "Momentum of the weights' moving average, below 1; 0: none. With it, "
+        "validation and the saved models use the average.",
+        minimum=0,
+    )
+    gradient_accumulation: int = setting(
+        1, "Steps whose gradients are averaged; on one device only.", minimum=1
+    )
+    seed: int = setting(0, "Seed of weights, order and augmentation.", minimum=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class DistillationSettings:
+    """Distillation."""
+
+    teacher: str = setting(
+        "",
+        "Workdir of an un-multiplexed ViT to distil from; empty: none.",
+        is_path=True,
+    )
+    teacher_weight: float = setting(
+        0.5,
+        "Share of the teacher in the loss, above 0, at most 1.",
+        minimum=0,
+        needs=fields.TEACHER,
+    )
+    teacher_temperature: float = setting(
+        3.0,
+        "Temperature of both softmaxes in the teacher's loss.",
+        needs=fields.TEACHER,
+    )
+    in_place_weight: float = setting(
+        0.0,
+        "Weight of the loss by which N = 1 of an elastic concatplexer teaches the "
+        "others; 0: none.",
+        minimum=0,
+        needs=fields.ELASTIC,
+    )
+    in_place_temperature: float = setting(
+        2.0, "Temperature of both softmaxes in that loss.", needs=fields.IN_PLACE
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ExecutionSettings:
+    """Execution."""
+
+    strategy: str = setting(
+        "auto",
+        "Devices to train on. auto: tpu if --tpu is set, multi_worker if TF_CONFIG "
+        "names several workers, mirrored if there are several GPUs or "
+        "--logical_cpus, else one_device.",
+        ("auto", "one_device", "mirrored", "multi_worker", "tpu"),
+        may_change=True,
+    )
+    tpu: str = setting(
+        "", "Name or address of the TPU.", needs=fields.A_TPU, may_change=True
+    )
+    logical_cpus: int = setting(
+        1,
+        "Replicas that the CPU is split into, to try strategies without GPUs.",
+        minimum=1,
+        needs=fields.REPLICAS,
+        may_change=True,
+    )
+    dtype_policy: str = setting(
+        "float32",
+        "Keras' global dtype policy.",
+        ("float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    jit_compile: bool = setting(False, "Compile the steps with XLA.", may_change=True)
+    steps_per_execution: int = setting(
+        1, "Steps per call of the graph; on one device only.", minimum=1
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordSettings:
+    """Records."""
+
+    profile: str = setting(
+        "", "START,STOP: steps that the profiler traces; empty: none.", may_change=True
+    )
+    image_summaries: bool = setting(
+        True,
+        "Write groups of test images and the confusion matrix to TensorBoard.",
+        may_change=True,
+    )
+
+
+# In the order of the help.
+TOPICS = (
+    DataSettings,
+    ModelSettings,
+    RecipeSettings,
+    DistillationSettings,
+    ExecutionSettings,
+    RecordSettings,
+)

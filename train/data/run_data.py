@@ -1,0 +1,76 @@
+"""The data of a run: made for its model, and the same each time the run goes on."""
+
+import dataclasses
+import json
+import sys
+
+from train.data.data import load_data
+from train.workdir import damaged, read_json, write_text
+
+DATA_FILE = "data.json"
+
+
+def load_run_data(config, preprocessor_for=None):
+    """Loads the data of a `Config`, and warns of splits that share images.
+
+    Args:
+        config: `Config`.
+        preprocessor_for: function, the data's number of channels -> the
+            `ImagePreprocessor` of a trained model; `None`: the data's own.
+
+    Raises:
+        ValueError: as `load_data` and `preprocessor_for`.
+    """
+    data = load_data(config)
+    if preprocessor_for is not None:
+        num_channels = data.preprocessor.image_shape[-1]
+        data = dataclasses.replace(data, preprocessor=preprocessor_for(num_channels))
+    for first, second, num_images in data.overlaps():
+        print(
+            f"warning: {num_images} images of the {first} split are in the {second} "
+            "split, too.",
+            file=sys.stderr,
+        )
+    return data
+
+
+def remember_data(workdir, data):
+    """Writes into a workdir what its data is."""
+    write_text(workdir / DATA_FILE, json.dumps(_facts(data), indent=2) + "\n")
+
+
+def check_same_data(workdir, data):
+    """Checks that the data of a run in `workdir`, if there is one, is still the same.
+
+    Raises:
+        ValueError: naming what has changed.
+    """
+    path, facts = workdir / DATA_FILE, _facts(data)
+    saved = read_json(path)
+    if saved in (None, facts):
+        return
+    if not isinstance(saved, dict) or saved.keys() != facts.keys():
+        raise damaged(path, f"expected {', '.join(facts)}")
+    changes = [_change(name, saved[name], facts[name]) for name in facts]
+    raise ValueError(
+        f"The data of the run in {workdir} has changed: "
+        f"{'; '.join(change for change in changes if change)}. Bring the old data "
+        "back to go on, or choose another --workdir."
+    )
+
+
+def _facts(data):
+    parts = ("train", "validation", "test")
+    return {
+        "classes": list(data.class_names),
+        "images": {part: data.num_images(part) for part in parts},
+    }
+
+
+def _change(name, old, new):
+    if old == new:
+        return ""
+    if name == "classes" and set(old) != set(new):
+        lost, gained = sorted({*old} - {*new}), sorted({*new} - {*old})
+        return f"classes lost {lost}, gained {gained}"
+    return f"{name} were {old}, are {new}"
