@@ -1,11 +1,17 @@
-"""Draws the curves of trainings: `python -m benchmarks.curves --out=PNG WORKDIR...`."""
+"""Draws the curves of trainings: `benchmarks.curves --workdirs=A,B --out=PNG`."""
 
 import json
 import pathlib
 
-from absl import app, flags
+from absl import flags
 
-flags.DEFINE_string("out", "build/curves.png", "Where the image goes.")
+from benchmarks import command, folders
+
+
+def define_flags():
+    """Defines the command's flags."""
+    flags.DEFINE_list("workdirs", [], "Folders of finished trainings.")
+    command.define_path("out", "build/curves/curves.png", "Where the image goes.")
 
 
 def draw(workdirs, out):
@@ -32,16 +38,17 @@ def draw(workdirs, out):
             axes.plot(epochs, history[name], marker=".", label=workdir.name)
             axes.set(xlabel="epoch", ylabel=name)
     panels[1].legend()
-    pathlib.Path(out).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out)
 
 
-def main(argv):
-    """Draws the runs named on the command line."""
-    if len(argv) < 2:
-        raise app.UsageError("Name one or more workdirs.")
-    draw(argv[1:], flags.FLAGS.out)
+def main(values):
+    """Draws the runs that the flags name."""
+    if not values.workdirs:
+        raise ValueError("Name one or more runs: --workdirs=FOLDER,FOLDER.")
+    out = pathlib.Path(values.out)
+    folders.own(out.parent)
+    draw(values.workdirs, out)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main, define_flags)

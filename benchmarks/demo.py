@@ -6,13 +6,11 @@ them. The last line of the output is one JSON object.
 """
 
 import json
-import pathlib
-import shutil
-import subprocess
-import sys
 import time
 
-from absl import app, flags, logging
+from absl import flags
+
+from benchmarks import command, folders, trainings
 
 NUM_MUX = 2
 BATCH_SIZE = 64
@@ -26,36 +24,34 @@ TRAINING = {
     ],
 }
 
-flags.DEFINE_string("workdir", "build/demo", "Folder of the demo's files.")
-flags.DEFINE_integer("seed", 0, "Seed of both trainings.")
+
+def define_flags():
+    """Defines the command's flags."""
+    command.define_path("workdir", "build/demo", "Folder of the demo's files.")
+    flags.DEFINE_integer("seed", 0, "Seed of both trainings.", 0)
 
 
-def main(argv):
+def main(values):
     """Runs the demo."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
     started = time.perf_counter()
-    workdir = pathlib.Path(flags.FLAGS.workdir)
-    shutil.rmtree(workdir, ignore_errors=True)
+    workdir = folders.own_anew(values.workdir, (*TRAINING, "export", "data"))
     runs = {name: workdir / name for name in TRAINING}
     exports = {name: workdir / "export" / name for name in TRAINING}
     for name, arguments in TRAINING.items():
         init = [f"--init_from={runs['vit']}"] if name != "vit" else []
-        _command(
+        trainings.command(
             "train",
             "--dataset=digits",
             f"--data_dir={workdir / 'data'}",
             f"--batch_size={BATCH_SIZE}",
             "--augmentation=shift",
-            f"--seed={flags.FLAGS.seed}",
+            f"--seed={values.seed}",
             *arguments,
             *init,
             f"--workdir={runs[name]}",
         )
     for name in TRAINING:
-        _command(
+        trainings.command(
             "savedmodel_export",
             f"--workdir={runs[name]}",
             f"--export_dir={exports[name]}",
@@ -81,11 +77,6 @@ def main(argv):
             }
         )
     )
-
-
-def _command(module, *arguments):
-    print(f"\n$ python -m {module} {' '.join(arguments)}", flush=True)
-    subprocess.run([sys.executable, "-m", module, *arguments], check=True)
 
 
 def _evaluate_exports(data_dir, exports):
@@ -150,4 +141,4 @@ def _print_table(results, exported):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main, define_flags)

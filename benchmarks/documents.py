@@ -1,30 +1,32 @@
-"""`python -m benchmarks.documents`: writes the documents' tables from the results.
+"""Writes the documents' tables from the files of results.
 
-In README.md and BUILD_NOTES.md a table stands between `<!-- table: NAME -->` and
-`<!-- end -->`; NAME is one of `TABLES`.
+`python -m benchmarks.documents` rewrites README.md, BUILD_NOTES.md and docs/*.md in
+place. In them a table stands between `<!-- table: NAME -->` and `<!-- end -->`; NAME is
+one of `TABLES`, or that of a Markdown file among the results.
 """
 
+import collections
 import json
 import pathlib
 import re
+import statistics
 
-from absl import app
-
-from benchmarks.accuracy import frontier_report
+from benchmarks import command
+from benchmarks.markdown import table
 from benchmarks.results_file import ResultsFile
-from benchmarks.speed import report
-from benchmarks.speed import training_steps as steps
+from benchmarks.speed import report, training_steps
 from benchmarks.speed.rows import DEPTHS, PLAIN, PRECISIONS
 
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-DOCUMENTS = (ROOT / "README.md", ROOT / "BUILD_NOTES.md")
+DOCUMENTS = (ROOT / "README.md", ROOT / "BUILD_NOTES.md", *ROOT.glob("docs/*.md"))
 MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+# N -> the dedicated model that an elastic one is compared with.
+DEDICATED = {1: "vit", 2: "concat n2 group", 4: "concat n4 group"}
 
 
 def throughput(folder):
     """The rows and columns of the throughput table that a first look needs."""
-    results = json.loads((folder / "throughput.json").read_text())
     names = [PLAIN]
     for precision in PRECISIONS:
         names.append(f"vit_b16, {precision}")
@@ -41,80 +43,83 @@ def throughput(folder):
         "vit_b16, ONNX Runtime, float32",
     ]
     ratios = ("over_plain_keras", "over_fused_vit", "of_ideal")
-    return report.markdown(results, names, ratios, details=False)
+    return report.markdown(_json(folder, "throughput"), names, ratios, details=False)
 
 
 def throughput_full(folder):
     """The whole throughput table."""
-    return report.markdown(json.loads((folder / "throughput.json").read_text()))
+    return report.markdown(_json(folder, "throughput"))
 
 
-def training_steps(folder):
+def training(folder):
     """Images/s in training."""
-    results = json.loads((folder / "training.json").read_text())
-    return steps.table(results["images_per_second"])
+    return training_steps.rates_table(_json(folder, "training")["images_per_second"])
 
 
 def adaptive(folder):
     """Latencies with and without the adaptive policy."""
-    return json.loads((folder / "adaptive.json").read_text())["table"]
+    return _json(folder, "adaptive")["table"]
 
 
 def elastic(folder):
     """An elastic model against dedicated ones, on the digits."""
-    rows = ResultsFile(folder / "frontier_digits.jsonl").rows()
-    return frontier_report.elastic_table(frontier_report.summarise(rows))
+    accuracies = collections.defaultdict(list)
+    for row in ResultsFile(folder / "frontier_digits.jsonl").rows():
+        accuracies[row["name"]].append(100 * row["test_accuracy"])
+    lines = []
+    for num_mux, dedicated in DEDICATED.items():
+        own = statistics.mean(accuracies[dedicated])
+        shared = statistics.mean(accuracies[f"elastic n{num_mux}"])
+        texts = (f"{own:.1f}", f"{shared:.1f}", f"{shared - own:+.1f}")
+        lines.append([str(num_mux), dedicated, *texts])
+    columns = ["N", "dedicated model", "its accuracy", "elastic", "difference, points"]
+    return table(columns, lines)
 
 
-def _written(name):
-    """A table that a command has written as Markdown."""
-    return lambda folder: (folder / f"{name}.md").read_text().strip()
-
-
-# Name in a document -> function, folder of the results -> Markdown.
 TABLES = {
-    "throughput": throughput,
-    "throughput_full": throughput_full,
-    "training": training_steps,
-    "adaptive": adaptive,
-    "elastic": elastic,
-    "frontier_digits": _written("frontier_digits"),
-    "frontier_cifar10": _written("frontier_cifar10"),
+    function.__name__: function
+    for function in (throughput, throughput_full, training, adaptive, elastic)
 }
 
 
-def render(text, folder=RESULTS, tables=None):
+def _json(folder, name):
+    return json.loads((folder / f"{name}.json").read_text())
+
+
+def render(text, folder=RESULTS):
     """Returns a Markdown text with all marked tables made anew.
 
     Args:
         text: str.
         folder: path of the results.
-        tables: dict, name -> function; `TABLES` by default.
 
     Raises:
         ValueError: for a marker that names no table.
     """
-    tables = TABLES if tables is None else tables
+    folder = pathlib.Path(folder)
+    written = {path.stem: path for path in folder.glob("*.md")}
 
     def replace(found):
         start, name, end = found.groups()
-        if name not in tables:
+        if name in TABLES:
+            made = TABLES[name](folder)
+        elif name in written:
+            made = written[name].read_text().strip()
+        else:
             raise ValueError(
-                f"Expected the name of a table, one of {', '.join(tables)}. "
-                f"Received: {name}"
+                "Expected the name of a table, one of "
+                f"{', '.join((*TABLES, *written))}. Received: {name}"
             )
-        return f"{start}{tables[name](pathlib.Path(folder))}\n{end}"
+        return f"{start}{made}\n{end}"
 
     return MARKED.sub(replace, text)
 
 
-def main(argv):
+def main(_):
     """Rewrites the documents in place."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     for document in DOCUMENTS:
         document.write_text(render(document.read_text()))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main, lambda: None)

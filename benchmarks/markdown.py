@@ -1,4 +1,4 @@
-"""Markdown tables."""
+"""Markdown: tables, numbers and lines of settings."""
 
 MISSING = "–"
 
@@ -21,3 +21,17 @@ def table(columns, lines):
 def number(value, digits):
     """Returns a number as text, or `None` for `None`."""
     return None if value is None else f"{value:,.{digits}f}"
+
+
+def percent(share, digits=1):
+    """Returns a share as a number in percent, or `None` for `None`."""
+    return None if share is None else f"{100 * share:.{digits}f}"
+
+
+def settings_line(title, values):
+    """Returns `title: name value; name value.`, of a flat dict."""
+    parts = (
+        f"{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in values.items()
+    )
+    return f"{title}: {'; '.join(parts)}."

@@ -1,7 +1,7 @@
 """Results that grow: one JSON object a line, appended as soon as it is there."""
 
+import fcntl
 import json
-import os
 import pathlib
 
 
@@ -23,8 +23,10 @@ class ResultsFile:
         """
         if not self.path.exists():
             return []
+        # A last line without its end was cut off while it was written: no row.
+        lines = self.path.read_text().split("\n")[:-1]
         rows = []
-        for number, line in enumerate(self.path.read_text().splitlines(), start=1):
+        for number, line in enumerate(lines, start=1):
             try:
                 rows.append(dict(json.loads(line)))
             except (TypeError, ValueError) as error:
@@ -57,12 +59,10 @@ class ResultsFile:
         return row
 
     def append(self, row):
-        """Adds a row, whole or not at all."""
+        """Adds a row; a line that an earlier process left unfinished goes."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        line = (json.dumps(row) + "\n").encode()
-        # One write to a file opened for appending: no process cuts another's line.
-        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(file, line)
-        finally:
-            os.close(file)
+        with self.path.open("ab+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+            file.write((json.dumps(row) + "\n").encode())

@@ -7,36 +7,35 @@ accuracy.
 """
 
 import json
-import sys
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags, logging
 
-from benchmarks import trained
+from benchmarks import command, trained
 from savedmodel_export.fused.classifier import PRECISIONS, FusedClassifier
 
 BATCH_SIZE = 64
 
 
-def agreement(model, batches):
+def agreement(model, images, labels):
     """Compares the fused graph in each precision with the live model.
 
     Args:
         model: trained ViT or multiplexed ViT.
-        batches: list of (preprocessed images, labels).
+        images: preprocessed images.
+        labels: integer array, one per image.
 
     Returns:
         dict, precision -> dict with `top1_agreement`, `max_probability_difference`,
         `accuracy`, `live_accuracy`.
     """
-    labels = np.concatenate([labels for _, labels in batches])
 
     def probabilities(predict):
-        logits = [np.asarray(predict(images)) for images, _ in batches]
+        starts = range(0, len(images), BATCH_SIZE)
+        logits = [predict(images[start : start + BATCH_SIZE]) for start in starts]
         return tf.nn.softmax(np.concatenate(logits)).numpy()
 
-    live = probabilities(lambda images: model(images, training=False))
+    live = probabilities(lambda batch: model(batch, training=False))
     results = {}
     for precision in PRECISIONS:
         fused = probabilities(tf.function(FusedClassifier(model, precision)))
@@ -50,22 +49,11 @@ def agreement(model, batches):
     return results
 
 
-def main(argv):
+def main(values):
     """Prints the comparison as JSON, a line per precision."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
-    try:
-        model, dataset = trained.load_from_flags(flags.FLAGS, BATCH_SIZE)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
-    batches = [(images, labels.numpy()) for images, labels in dataset]
-    for precision, row in agreement(model, batches).items():
+    for precision, row in agreement(*trained.load_from_flags(values)).items():
         print(json.dumps({"precision": precision, **row}))
 
 
 if __name__ == "__main__":
-    trained.define_flags()
-    flags.adopt_module_key_flags(trained)
-    app.run(main)
+    command.run(main, trained.define_flags)

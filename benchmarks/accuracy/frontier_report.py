@@ -1,13 +1,21 @@
-"""The frontier's results as a table and a plot, over the seeds."""
+"""A frontier's results as a table and a plot, over the seeds."""
 
 import dataclasses
-import pathlib
+import math
 import statistics
 
 from benchmarks.accuracy import pareto
-from benchmarks.accuracy.frontier_rows import ELASTIC_GRAPHS, trainings
+from benchmarks.markdown import number, table
 
 ON_FRONT = "**yes**"
+MARKERS = {1: "o", 2: "s", 4: "^"}
+# Where a label may stand: horizontal and vertical distance in points, alignment.
+PLACES = tuple(
+    (sign * distance, height, "left" if sign > 0 else "right")
+    for distance in (6, 14, 30)
+    for height in (-3, 5, -11, 13, -19, 21, -30, 32)
+    for sign in (1, -1)
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,187 +23,215 @@ class Summary:
     """A row's results over its seeds.
 
     Attributes:
-        graph: str, whose speed it has.
+        family: str.
+        num_mux: int.
         accuracies: list of float, of the test images, one per seed.
+        num_test_images: int.
         gmacs_per_image: float.
-        images_seen: int. In training, with what its start had seen.
-        cpu_seconds: float, the mean over the seeds.
-        teacher_cpu_seconds: float, likewise; 0 without a teacher.
+        images_seen: int.
+        seconds: float, of training, the mean over the seeds.
+        rates: dict, precision -> images/s; empty before they are measured.
     """
 
-    graph: str
+    family: str
+    num_mux: int
     accuracies: list
+    num_test_images: int
     gmacs_per_image: float
     images_seen: int
-    cpu_seconds: float
-    teacher_cpu_seconds: float
+    seconds: float
+    rates: dict
 
     @property
     def accuracy(self):
+        """The mean over the seeds."""
         return statistics.mean(self.accuracies)
 
     @property
-    def spread(self):
-        """Standard deviation over the seeds, `None` of one."""
-        return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else None
+    def error(self):
+        """Standard error: of so few test images, and of so few seeds."""
+        mean, seeds = self.accuracy, len(self.accuracies)
+        of_images = mean * (1 - mean) / self.num_test_images
+        of_seeds = statistics.variance(self.accuracies) / seeds if seeds > 1 else 0.0
+        return math.sqrt(of_images + of_seeds)
+
+    @property
+    def fastest(self):
+        """The precision in which it is fastest, `None` before they are measured."""
+        return max(self.rates, key=self.rates.get) if self.rates else None
+
+    @property
+    def speed(self):
+        """Images/s in the fastest precision; before they are measured, 1/GMACs."""
+        return max(self.rates.values(), default=1 / self.gmacs_per_image)
 
 
-def summarise(rows):
-    """Returns dict, row name -> `Summary`, in the order of the trainings.
+def summarise(results, rows, images_per_second=None):
+    """Returns dict, name -> `Summary`, in the order of the rows.
 
     Args:
-        rows: list of dict from a results file, all of the same settings.
+        results: list of dict from a results file, of one protocol and data set.
+        rows: sequence of `Row`.
+        images_per_second: dict, precision -> name -> images/s, or `None`.
     """
     summaries = {}
-    for training in trainings().values():
-        for row in training.rows:
+    for row in rows:
+        for name, num_mux in row.results:
             # A seed that was trained twice counts once.
-            found = {
-                found["seed"]: found for found in rows if found["name"] == row.name
-            }
-            if found:
-                summaries[row.name] = _summary(row.graph, list(found.values()))
+            found = {r["seed"]: r for r in results if r["name"] == name}
+            if not found:
+                continue
+            first = next(iter(found.values()))
+            summaries[name] = Summary(
+                row.family,
+                num_mux,
+                [r["test_accuracy"] for r in found.values()],
+                first["num_test_images"],
+                first["gmacs_per_image"],
+                first["images_seen"],
+                statistics.mean(r["seconds"] for r in found.values()),
+                {
+                    precision: rates[name]
+                    for precision, rates in (images_per_second or {}).items()
+                    if name in rates
+                },
+            )
+    if any(summary.rates for summary in summaries.values()):
+        # A speed and a cost cannot stand on one axis.
+        return {name: found for name, found in summaries.items() if found.rates}
     return summaries
 
 
-def _summary(graph, rows):
-    teachers = [row["teacher"]["cpu_seconds"] for row in rows if row["teacher"]]
-    return Summary(
-        graph,
-        [row["test_accuracy"] for row in rows],
-        rows[0]["gmacs_per_image"],
-        rows[0]["images_seen"],
-        statistics.mean(row["cpu_seconds"] for row in rows),
-        statistics.mean(teachers) if teachers else 0.0,
+def front(summaries):
+    """Returns the names of the rows that no other beats in accuracy and speed."""
+    return pareto.front(
+        {name: (found.speed, found.accuracy) for name, found in summaries.items()}
     )
 
 
-def fronts(summaries, images_per_second=None):
-    """Finds who is on the front, of accuracy and each measure of speed.
-
-    Args:
-        summaries: dict of `summarise`.
-        images_per_second: dict, precision -> graph -> images/s, or `None` before
-            they were measured: the cost in GMACs then stands for the speed.
-
-    Returns:
-        dict, label of the measure -> pair of dict, row name -> its value, and list
-        of the names on the front. Of GMACs less is better.
-    """
-    measures = {}
-    for precision, rates in (images_per_second or {}).items():
-        measures[f"images/s, {precision}"] = {
-            name: rates[summary.graph]
-            for name, summary in summaries.items()
-            if summary.graph in rates
-        }
-    sign = 1
-    if not measures:
-        sign = -1
-        measures["GMACs per image"] = {
-            name: summary.gmacs_per_image for name, summary in summaries.items()
-        }
-    return {
-        label: (
-            values,
-            pareto.front(
-                {
-                    name: (sign * value, summaries[name].accuracy)
-                    for name, value in values.items()
-                }
-            ),
-        )
-        for label, values in measures.items()
-    }
-
-
-def table(summaries, measured):
+def frontier_table(summaries, names=None):
     """Returns a Markdown table.
 
     Args:
         summaries: dict of `summarise`.
-        measured: dict of `fronts`.
+        names: rows to show; all by default.
     """
-    speeds = [label for label in measured if label.startswith("images/s")]
-    columns = [
-        "model",
-        "test accuracy",
-        "seeds",
-        "images seen",
-        "core-seconds",
-        "GMACs per image",
-        *speeds,
-        *(f"on the front, {label}" for label in measured),
-    ]
-    lines = [columns, ["---"] * len(columns)]
-    for name, summary in summaries.items():
-        core_seconds = f"{summary.cpu_seconds:.0f}"
-        if summary.teacher_cpu_seconds:
-            core_seconds += f" + {summary.teacher_cpu_seconds:.0f} (teacher)"
-        spread = "" if summary.spread is None else f" ± {100 * summary.spread:.1f}"
-        rates = (measured[label][0].get(name) for label in speeds)
-        marks = (ON_FRONT if name in on else "" for _, on in measured.values())
+    precisions = list(
+        dict.fromkeys(p for found in summaries.values() for p in found.rates)
+    )
+    on_front = front(summaries)
+    vit = summaries.get("vit")
+    columns = ["model", "N", "test accuracy, %", "seeds", "images seen", "seconds"]
+    columns += ["GMACs", *(f"images/s, {p}" for p in precisions), "x ViT", "on front"]
+    lines = []
+    for name in names or summaries:
+        found = summaries[name]
         lines.append(
             [
                 name,
-                f"{100 * summary.accuracy:.1f}{spread}",
-                str(len(summary.accuracies)),
-                f"{summary.images_seen:,}",
-                core_seconds,
-                f"{summary.gmacs_per_image:.4f}",
-                *("" if rate is None else f"{rate:.0f}" for rate in rates),
-                *marks,
+                str(found.num_mux),
+                f"{100 * found.accuracy:.1f} ± {100 * found.error:.1f}",
+                str(len(found.accuracies)),
+                f"{found.images_seen:,}",
+                number(found.seconds, 0),
+                number(found.gmacs_per_image, 4),
+                *(number(found.rates.get(p), 0) for p in precisions),
+                number(found.speed / vit.speed, 2) if vit else None,
+                ON_FRONT if name in on_front else "",
             ]
         )
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return table(columns, lines)
 
 
-def elastic_table(summaries):
-    """Returns a Markdown table: the elastic model against a dedicated one at each N.
-
-    Args:
-        summaries: dict of `summarise`.
-    """
-    lines = [
-        "| N | dedicated model | its accuracy | elastic | difference, points |",
-        "|---|---|---|---|---|",
-    ]
-    for num_mux, dedicated in ELASTIC_GRAPHS.items():
-        own = 100 * summaries[dedicated].accuracy
-        shared = 100 * summaries[f"elastic n{num_mux}"].accuracy
-        difference = f"{shared - own:+.1f}"
-        lines.append(
-            f"| {num_mux} | {dedicated} | {own:.1f} | {shared:.1f} | {difference} |"
-        )
-    return "\n".join(lines)
-
-
-def draw(summaries, measured, out):
-    """Draws accuracy against each measure of speed, with the front.
+def draw(summaries, title, path):
+    """Draws accuracy against speed: a colour per family, a marker per N, the front.
 
     Args:
         summaries: dict of `summarise`.
-        measured: dict of `fronts`.
-        out: path of the PNG.
+        title: str.
+        path: of the PNG.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8 * len(measured), 6), dpi=80, layout="constrained")
-    panels = figure.subplots(1, len(measured), squeeze=False)[0]
-    for axes, (label, (values, on_front)) in zip(panels, measured.items(), strict=True):
-        for name, value in values.items():
-            summary = summaries[name]
-            color = "C0" if name in on_front else "0.6"
-            point = (value, 100 * summary.accuracy)
-            axes.errorbar(*point, 100 * (summary.spread or 0.0), fmt="o", color=color)
-            axes.annotate(
-                name, point, (4, 3), textcoords="offset points", fontsize=7, color=color
-            )
-        axes.plot(
-            [values[name] for name in on_front],
-            [100 * summaries[name].accuracy for name in on_front],
-            color="C0",
+    figure = Figure(figsize=(10, 6.5), dpi=90, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    families = list(dict.fromkeys(found.family for found in summaries.values()))
+    colours = {family: f"C{index}" for index, family in enumerate(families)}
+    for found in summaries.values():
+        axes.errorbar(
+            found.speed,
+            100 * found.accuracy,
+            100 * found.error,
+            fmt=MARKERS.get(found.num_mux, "D"),
+            color=colours[found.family],
+            elinewidth=0.8,
+            capsize=2,
         )
-        axes.set(xlabel=label, ylabel="test accuracy in %")
-    pathlib.Path(out).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out)
+    best = [summaries[name] for name in front(summaries)]
+    # Accuracy that can be had at this speed or a higher one.
+    axes.step(
+        [found.speed for found in best],
+        [100 * found.accuracy for found in best],
+        where="pre",
+        color="0.5",
+        linewidth=1,
+        zorder=0,
+    )
+    handles = [
+        *(axes.plot([], [], "o", color=c, label=f)[0] for f, c in colours.items()),
+        *(
+            axes.plot([], [], MARKERS.get(n, "D"), color="0.4", label=f"N = {n}")[0]
+            for n in sorted({found.num_mux for found in summaries.values()})
+        ),
+    ]
+    axes.legend(handles=handles, fontsize=8, loc="best")
+    measured = any(found.rates for found in summaries.values())
+    axes.set(
+        title=title,
+        xlabel="images/s in the fastest precision" if measured else "1 / GMACs",
+        ylabel="test accuracy, %",
+    )
+    axes.grid(alpha=0.2)
+    axes.margins(0.12)
+    canvas.draw()
+    _place_labels(axes, canvas.get_renderer(), summaries, colours)
+    figure.savefig(path)
+
+
+def _place_labels(axes, renderer, summaries, colours):
+    """Writes each name beside its point, where it covers no point and no name."""
+    from matplotlib.transforms import Bbox
+
+    points = {
+        name: axes.transData.transform((found.speed, 100 * found.accuracy))
+        for name, found in summaries.items()
+    }
+    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in points.values()]
+    frame = axes.get_window_extent(renderer)
+    for name, found in summaries.items():
+        for right, up, side in PLACES:
+            label = axes.annotate(
+                name,
+                (found.speed, 100 * found.accuracy),
+                (right, up),
+                textcoords="offset points",
+                ha=side,
+                fontsize=7.5,
+                color=colours[found.family],
+                arrowprops={"arrowstyle": "-", "color": "0.7", "linewidth": 0.5},
+            )
+            label.set_in_layout(False)
+            box = label.get_window_extent(renderer)
+            inside = (
+                frame.x0 < box.x0
+                and box.x1 < frame.x1
+                and frame.y0 < box.y0
+                and box.y1 < frame.y1
+            )
+            if inside and not any(box.overlaps(other) for other in taken):
+                break
+            if (right, up, side) != PLACES[-1]:
+                label.remove()
+        taken.append(box)

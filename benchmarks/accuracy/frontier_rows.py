@@ -1,92 +1,58 @@
-"""What the frontier compares, as data.
+"""What the frontiers compare, as data: two protocols, their recipes and rows.
 
-A training makes one model and gives one row of results; an elastic training gives
-one per number of images in a sequence.
+Protocol A, "I have a trained ViT": every row starts from the teacher's weights, if it
+can, and learns from its answers. Protocol B, "I train from scratch": every row starts
+from random weights. Within a protocol all rows see as many images.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 
-import keras_concatplexer as kcp
-
-# Where the weights of a training come from: fresh, from a ViT trained for half of
-# the epochs, or from one trained for all of them, which leaves none to the model.
-SCRATCH, HALF, FULL = "scratch", "half", "full"
-# The trainings whose weights others take.
-VIT, VIT_HALF = "vit", "vit half"
-# Images per sequence of the elastic model -> the same graph.
-ELASTIC_GRAPHS = {1: VIT, 2: "concat n2 group", 4: "concat n4 group"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One row of results.
-
-    Attributes:
-        name: str.
-        graph: str. The training whose model computes the same from an image but for
-            the weights, and so at the same speed.
-        variant: function, trained model -> the model to evaluate.
-    """
-
-    name: str
-    graph: str
-    variant: Callable = lambda model: model
+# What every training of both protocols has.
+SHARED = {
+    "batch_size": 128,
+    "augmentation": "flip_crop",
+    "dtype_policy": "mixed_bfloat16",
+    # Rows are chosen here, never on the test images.
+    "validation_split": "train[98%:]",
+    "image_summaries": False,
+}
+# The rows of an elastic training.
+ELASTIC = (1, 2, 4)
 
 
 @dataclasses.dataclass(frozen=True)
-class Training:
-    """One training of the comparison.
+class Dataset:
+    """What the rows must know of a data set.
 
     Attributes:
-        name: str.
-        wrap: function, ViT -> the model to train.
-        size: function, `ViTSize` of the comparison -> that of this ViT.
-        start: `"scratch"`, `"half"` or `"full"`: what the ViT's weights are.
-        epochs: float. Share of the epochs that the model is trained for.
-        distilled: bool. Whether the fully trained ViT teaches.
-        graph: str or `None`. As of `Row`; `None`: the training's own.
-        several: tuple of `Row`, if it gives others than one of its own name.
+        size: name of the ViT.
+        image_shape: tuple, of the images that models see.
+        num_classes: int.
+        flips: bool. Whether a mirrored image is of the same class.
     """
 
-    name: str
-    wrap: Callable = lambda vit: vit
-    size: Callable = lambda size: size
-    start: str = SCRATCH
-    epochs: float = 1.0
-    distilled: bool = False
-    graph: str | None = None
-    several: tuple = ()
-
-    @property
-    def rows(self):
-        """Tuple of the `Row`s that the trained model gives."""
-        return self.several or (Row(self.name, self.graph or self.name),)
+    size: str
+    image_shape: tuple
+    num_classes: int
+    flips: bool = True
 
 
-def _concat(num_mux, scope, **arguments):
-    return functools.partial(
-        kcp.ConcatPlexer, num_mux=num_mux, attention_scope=scope, **arguments
-    )
+DATASETS = {
+    "cifar10": Dataset("vit_nano4", (32, 32, 3), 10),
+    "tiny_imagenet50": Dataset("vit_nano8", (64, 64, 3), 50),
+    "digits": Dataset("vit_nano4", (16, 16, 1), 10, flips=False),
+}
 
 
-def _image_mux(vit):
-    depth = len(kcp.vit.read_stages(vit).blocks) // 2
-    return kcp.ImageMultiplexerViT(
-        vit,
-        num_mux=2,
-        patchifier_depth=depth,
-        transform="gaussian_hadamard",
-        demultiplexer="mlp",
-    )
+def same(size):
+    """The ViT of the comparison itself."""
+    return size
 
 
-def _elastic(vit):
-    return kcp.ElasticConcatPlexer(vit, num_mux=tuple(ELASTIC_GRAPHS))
+def fewer_blocks(kept, of):
+    """Returns a function, `ViTSize` -> the same with a share of the blocks."""
 
-
-def _fewer_blocks(kept, of):
     def change(size):
         return dataclasses.replace(
             size, num_layers=max(1, size.num_layers * kept // of)
@@ -95,97 +61,186 @@ def _fewer_blocks(kept, of):
     return change
 
 
-def _narrower(size):
-    # In steps of the heads, which must divide the width.
+def narrower(size):
+    """Three quarters of the width, in steps of the heads, which must divide it."""
     head_dim = max(1, size.hidden_dim * 3 // 4 // size.num_heads)
     return dataclasses.replace(
         size, hidden_dim=head_dim * size.num_heads, mlp_dim=size.mlp_dim * 3 // 4
     )
 
 
-def _coarser(size):
+def coarser(size):
+    """Patches of twice the side."""
     return dataclasses.replace(size, patch_size=2 * size.patch_size)
 
 
-def _tome(num_mux, **arguments):
-    return _concat(num_mux, "image", reducer="tome", **arguments)
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One training, or one model that needs none.
+
+    Attributes:
+        name: str, unique in its protocol.
+        family: str, whose colour it has in the plot.
+        model: dict, settings of `python -m train` that make its model.
+        size: function, `ViTSize` of the comparison -> that of its ViT.
+        inherits: bool. Whether the ViT's weights are the teacher's.
+        distilled: bool. Whether the teacher teaches.
+        trained: bool. Without, the model is evaluated as it was wrapped.
+        recipe: dict, settings that differ from the protocol's.
+    """
+
+    name: str
+    family: str
+    model: dict = dataclasses.field(default_factory=lambda: {"model": "vit"})
+    size: Callable = same
+    inherits: bool = False
+    distilled: bool = False
+    trained: bool = True
+    recipe: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def results(self):
+        """Tuple of pairs: the names that its results have, and their N."""
+        num_mux = self.model.get("num_mux", 1)
+        if isinstance(num_mux, tuple):
+            return tuple((f"{self.name} n{n}", n) for n in num_mux)
+        return ((self.name, num_mux),)
 
 
-def trainings():
-    """Returns all trainings in order, the main ones first, dict by name."""
-    concat = {
-        f"concat n{num_mux} {scope}": _concat(num_mux, scope)
-        for num_mux in (2, 4)
-        for scope in ("group", "image")
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """A frontier.
+
+    Attributes:
+        title: str.
+        images_seen: int or `None`. How many every row sees; `None`: `epochs` passes.
+        epochs: int. Passes over the training images, where `images_seen` is `None`.
+        recipe: dict, settings of `python -m train` that the rows share.
+        rows: tuple of `Row`.
+    """
+
+    title: str
+    recipe: dict
+    rows: tuple
+    epochs: int = 1
+    images_seen: int | None = None
+
+    def num_epochs(self, num_train_images):
+        """Number of epochs on so many training images."""
+        if self.images_seen is None:
+            return self.epochs
+        return max(1, -(-self.images_seen // num_train_images))
+
+
+def concat(num_mux, scope, depth, **settings):
+    """Returns the settings of a ConcatPlexer."""
+    return {
+        "model": "concatplexer",
+        "num_mux": num_mux,
+        "attention_scope": scope,
+        "patchifier_depth": depth,
+        **settings,
     }
-    all_trainings = [
-        Training(VIT),
-        *(Training(name, wrap) for name, wrap in concat.items()),
-        Training("vit 2/3 blocks", size=_fewer_blocks(2, 3)),
-        Training("image mux n2", _image_mux),
-        Training(VIT_HALF, epochs=0.5, graph=VIT),
+
+
+IMAGE_MULTIPLEXER = {
+    "model": "image_multiplexer",
+    "num_mux": 2,
+    "patchifier_depth": 3,
+    "transform": "gaussian_hadamard",
+    "demultiplexer": "mlp",
+}
+FROM_SCRATCH = {"learning_rate": 1e-3}
+TEACHER = Row(
+    "teacher",
+    "ViT",
+    recipe={"learning_rate": 1e-3, "warmup_epochs": 2.0, "cutmix": 1.0},
+)
+
+
+def _protocol_a():
+    rows = [
+        Row("vit", "ViT"),
+        Row("4 of 6 blocks", "fewer blocks", size=fewer_blocks(2, 3)),
+        Row("3 of 6 blocks", "fewer blocks", size=fewer_blocks(1, 2)),
+    ]
+    for num_mux in (2, 4):
+        tome = concat(num_mux, "image", 3, reducer="tome")
+        rows += [
+            Row(f"ToMe n{num_mux}, untrained", "ToMe", tome, trained=False),
+            Row(f"ToMe n{num_mux}", "ToMe", tome),
+        ]
+    rows += [
+        Row(
+            f"concat n{num_mux} {scope}, depth {depth}",
+            f"ConcatPlexer, {scope} scope",
+            concat(num_mux, scope, depth),
+        )
+        for scope in ("image", "group")
+        for num_mux in (2, 4)
+        for depth in (2, 3)
+    ]
+    rows += [
+        Row("select n2", "select", concat(2, "image", 3, reducer="select")),
+        Row("elastic", "elastic", concat(ELASTIC, "image", 3)),
+        Row("image mux n2", "Image Multiplexer", IMAGE_MULTIPLEXER),
+    ]
+    rows = [dataclasses.replace(row, inherits=True) for row in rows]
+    # These cannot take the teacher's weights.
+    rows += [
+        Row("narrow", "smaller ViT", size=narrower, recipe=FROM_SCRATCH),
+        Row("coarse", "smaller ViT", size=coarser, recipe=FROM_SCRATCH),
+    ]
+    return Protocol(
+        "A: from a trained ViT",
+        {"learning_rate": 3e-4, "warmup_epochs": 1.0},
+        tuple(dataclasses.replace(row, distilled=row.trained) for row in rows),
+        epochs=10,
+    )
+
+
+def _protocol_b():
+    rows = [
+        Row("vit", "ViT"),
+        Row("4 of 6 blocks", "fewer blocks", size=fewer_blocks(2, 3)),
+        Row("3 of 6 blocks", "fewer blocks", size=fewer_blocks(1, 2)),
+        Row("narrow", "smaller ViT", size=narrower),
+        Row("coarse", "smaller ViT", size=coarser),
         *(
-            Training(f"{name} from vit", wrap, start=HALF, epochs=0.5, graph=name)
-            for name, wrap in concat.items()
-        ),
-        Training("vit 1/2 blocks", size=_fewer_blocks(1, 2)),
-        Training("vit narrow", size=_narrower),
-        Training("vit coarse", size=_coarser),
-        Training(
-            "tome n2 untrained", _tome(2), start=FULL, epochs=0.0, graph="tome n2"
-        ),
-        Training("tome n4 untrained", _tome(4), start=FULL, epochs=0.0),
-        Training("tome n2", _tome(2)),
-        *(
-            Training(f"{name} distilled", concat[name], distilled=True, graph=name)
-            # A teacher makes a training dear: the paper's scope only.
-            for name in ("concat n2 group", "concat n4 group")
-        ),
-        Training(
-            "elastic",
-            _elastic,
-            several=tuple(
-                Row(
-                    f"elastic n{num_mux}",
-                    graph,
-                    lambda model, num_mux=num_mux: model.at(num_mux=num_mux),
-                )
-                for num_mux, graph in ELASTIC_GRAPHS.items()
-            ),
+            Row(
+                f"concat n{num_mux} image, depth 2",
+                "ConcatPlexer, image scope",
+                concat(num_mux, "image", 2),
+            )
+            for num_mux in (2, 4)
         ),
     ]
-    return {training.name: training for training in all_trainings}
+    rows += [
+        dataclasses.replace(row, name=f"{row.name}, distilled", distilled=True)
+        for row in rows
+    ]
+    return Protocol(
+        "B: from scratch",
+        {**FROM_SCRATCH, "warmup_epochs": 2.0},
+        tuple(rows),
+        images_seen=1_000_000,
+    )
 
 
-def check(names, size, image_shape, num_classes, epochs):
-    """Checks that the named trainings can be run, before any of them is.
+PROTOCOLS = {"A": _protocol_a(), "B": _protocol_b()}
+TEACHER_EPOCHS = 40
 
-    Args:
-        names: list of str, names of trainings.
-        size: a name in `kcp.vit.SIZES`, or a `ViTSize`.
-        image_shape: `(height, width, channels)`.
-        num_classes: int.
-        epochs: int, of a full training.
+
+def chosen_rows(protocol, names):
+    """Returns the `Row`s of these names, all of the protocol for none.
 
     Raises:
-        ValueError: for an unknown name or size, an image that a ViT's patches do
-            not fill, or epochs that cannot be halved.
+        ValueError: for a name that the protocol does not have.
     """
-    known = trainings()
+    known = {row.name: row for row in protocol.rows}
     if unknown := [name for name in names if name not in known]:
         raise ValueError(
-            f"There is no training {', '.join(map(repr, unknown))}. Expected some of: "
-            f"{', '.join(known)}."
+            f"There is no row {', '.join(map(repr, unknown))}. Expected some of: "
+            f"{'; '.join(known)}."
         )
-    size = kcp.vit.sizes.get_size(size)
-    for name in names:
-        try:
-            kcp.flops.vit_cost(known[name].size(size), image_shape, num_classes)
-        except ValueError as error:
-            raise ValueError(f"{name!r} cannot be built: {error}") from error
-    halved = [name for name in names if known[name].epochs == 0.5]
-    if halved and epochs % 2:
-        raise ValueError(
-            f"{', '.join(map(repr, halved))} train for half of the epochs: expected an "
-            f"even number. Received: epochs={epochs}"
-        )
+    return [known[name] for name in names or known]

@@ -1,158 +1,217 @@
-"""Trains what the frontier compares, and goes on where it was interrupted."""
+"""Trains the rows of a frontier by `python -m train`, each once."""
 
 import dataclasses
-import hashlib
-import json
-import os
+import functools
 import pathlib
 
 import keras
 
 import keras_concatplexer as kcp
-from benchmarks import machine
-from benchmarks.accuracy.frontier_rows import FULL, SCRATCH, VIT, VIT_HALF, trainings
-from benchmarks.accuracy.recipe import TrainingCost, accuracy, train
+from benchmarks import machine, trained, trainings
+from benchmarks.accuracy.frontier_rows import (
+    DATASETS,
+    PROTOCOLS,
+    SHARED,
+    TEACHER,
+    TEACHER_EPOCHS,
+)
+
+# Settings that say where files are, and so do not make a row another one.
+PLACES = ("data_dir", "init_from", "teacher")
 
 
+@dataclasses.dataclass(frozen=True)
 class Comparison:
-    """The trainings of a comparison at one seed, each done once.
+    """A protocol on a data set.
 
-    Args:
-        arrays: `Arrays`.
-        size: a name in `kcp.vit.SIZES`, or a `ViTSize`.
-        recipe: `Recipe`. Of a full training, with the seed.
+    Attributes:
+        protocol: `"A"` or `"B"`.
+        dataset: a name in `DATASETS`.
+        data_dir: path where TFDS keeps it.
+        workdir: path of the trainings' folders.
         results: `ResultsFile` that gets the rows.
-        workdir: folder of the weights that later trainings start from.
+        train_split, test_split: TFDS splits.
+        num_train_images: int, of the training split.
+        epochs: int; 0: the protocol's.
+        teacher_epochs: int.
+        teacher: path of a trained ViT's workdir; `None`: it is trained here.
     """
 
-    def __init__(self, arrays, size, recipe, results, workdir):
-        self.arrays = arrays
-        self.size = kcp.vit.sizes.get_size(size)
-        self.recipe = recipe
-        self.results = results
-        self.settings = settings(arrays, self.size, recipe)
-        self._folder = (
-            pathlib.Path(workdir)
-            / f"{arrays.name}_{digest(self.settings)}"
-            / f"seed_{recipe.seed}"
-        )
-        self._trainings = trainings()
+    protocol: str
+    dataset: str
+    data_dir: str
+    workdir: pathlib.Path
+    results: object
+    train_split: str
+    test_split: str
+    num_train_images: int
+    epochs: int = 0
+    teacher_epochs: int = TEACHER_EPOCHS
+    teacher: str | None = None
 
-    def run(self, name):
-        """Does a training unless all of its rows are there; appends those missing."""
-        training = self._trainings[name]
-        missing = [row for row in training.rows if not self._is_done(row)]
-        if not missing:
-            return
-        model, cost = self._train(training)
-        for row in missing:
-            result = self._describe(training, row, row.variant(model), cost)
-            self.results.append(result)
-            print(
-                f"{row.name}, seed {self.recipe.seed}: test accuracy "
-                f"{result['test_accuracy']:.4f}, {cost.cpu_seconds} core-seconds",
-                flush=True,
-            )
+    def run(self, row, seed):
+        """Returns the results of a row, list of dict; trains it if they are missing."""
+        settings = self.settings(row, seed)
+        key = {
+            "protocol": self.protocol,
+            "dataset": self.dataset,
+            "seed": seed,
+            "settings": {k: v for k, v in settings.items() if k not in PLACES},
+        }
+        # Read back from JSON, a tuple is a list.
+        key["settings"] = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in key["settings"].items()
+        }
+        measured = functools.cache(lambda: self._measure(row, seed, settings))
+        found = []
+        for name, num_mux in row.results:
+            compute = functools.partial(self._describe, row, num_mux, measured)
+            found.append(self.results.get({"name": name, **key}, compute))
+        return found
 
-    def _is_done(self, row):
-        key = {"name": row.name, "seed": self.recipe.seed, "settings": self.settings}
-        return bool(self.results.select(**key))
+    def settings(self, row, seed):
+        """Returns the settings of `python -m train` for a row, a dict."""
+        dataset, protocol = DATASETS[self.dataset], PROTOCOLS[self.protocol]
+        settings = {**SHARED, **protocol.recipe, **row.recipe, **row.model}
+        if not dataset.flips:
+            settings["augmentation"] = "shift"
+        epochs = self.epochs or protocol.num_epochs(self.num_train_images)
+        settings |= {
+            "dataset": self.dataset,
+            "data_dir": str(self.data_dir),
+            "train_split": self.train_split,
+            "test_split": self.test_split,
+            "epochs": self.teacher_epochs if row is TEACHER else epochs,
+            "seed": seed,
+        }
+        # A short training must not end in its warmup.
+        longest = settings["epochs"] / 4
+        settings["warmup_epochs"] = min(settings["warmup_epochs"], longest)
+        if not row.trained:
+            settings["epochs"] = 0
+        if row.distilled:
+            settings["teacher"] = str(self.teacher_folder)
+        return settings
 
-    def _train(self, training):
-        """Returns the trained model, and its cost with that of its start."""
-        start_cost = TrainingCost()
-        teacher = self._load(VIT)[0] if training.distilled else None
-        if training.start == SCRATCH:
-            vit = self._make_vit(training.size(self.size))
-        else:
-            vit, start_cost = self._load(VIT if training.start == FULL else VIT_HALF)
-        model = training.wrap(vit)
-        cost = start_cost
-        if training.epochs:
-            epochs = round(self.recipe.epochs * training.epochs)
-            recipe = dataclasses.replace(self.recipe, epochs=epochs)
-            cost += train(model, self.arrays, recipe, teacher=teacher)
-        if training.name in (VIT, VIT_HALF):
-            self._save(training.name, model, cost)
-        return model, cost
+    @property
+    def teacher_folder(self):
+        """Path of the teacher's run, which is trained with seed 0."""
+        return pathlib.Path(self.teacher or self.folder(TEACHER, 0))
 
-    def _make_vit(self, size):
-        keras.utils.set_random_seed(self.recipe.seed)
-        return make_vit(size, self.arrays.image_shape, self.arrays.num_classes)
+    def folder(self, row, seed):
+        """Path of a row's run."""
+        protocol = "teacher" if row is TEACHER else self.protocol
+        name = row.name.replace(",", "").replace(" ", "_")
+        return self.workdir / self.dataset / protocol / f"{name}_s{seed}"
 
-    def _load(self, name):
-        """Returns a ViT that other trainings need, and its cost.
+    def model(self, row, seed):
+        """Returns the trained model of a row."""
+        if row.trained:
+            return trained.load_model(self.folder(row, seed))
+        settings = {**row.model}
+        del settings["model"]
+        return kcp.ConcatPlexer(trained.load_model(self.teacher_folder), **settings)
 
-        It is trained if its weights are not there, with its row where that is
-        missing too.
-        """
-        weights, cost = self._files(name)
-        if not weights.exists():
-            self.run(name)
-        if not weights.exists():
-            # The row outlived its weights.
-            self._train(self._trainings[name])
-        vit = self._make_vit(self.size)
-        vit.load_weights(weights)
-        return vit, TrainingCost(**json.loads(cost.read_text()))
+    def prepare_teacher(self, rows):
+        """Trains the teacher, if the rows need one that is not given."""
+        needed = any(row.inherits or row.distilled for row in rows)
+        if needed and self.teacher is None:
+            self.run(TEACHER, 0)
+            if not (self.teacher_folder / "results.json").exists():
+                # The row outlived its run.
+                trainings.train(self.teacher_folder, self.settings(TEACHER, 0))
 
-    def _save(self, name, vit, cost):
-        weights, cost_file = self._files(name)
-        weights.parent.mkdir(parents=True, exist_ok=True)
-        cost_file.write_text(json.dumps(dataclasses.asdict(cost)))
-        # Only whole weights get their name.
-        part = weights.with_name(f"part_{weights.name}")
-        vit.save_weights(part)
-        os.replace(part, weights)
-
-    def _files(self, name):
-        stem = name.replace(" ", "_")
-        return self._folder / f"{stem}.weights.h5", self._folder / f"{stem}.json"
-
-    def _describe(self, training, row, model, cost):
-        teacher = None
-        if training.distilled:
-            teacher = {"name": VIT, **dataclasses.asdict(self._load(VIT)[1])}
+    def _measure(self, row, seed, settings):
+        """Returns dict, N -> accuracies and costs of a row that is trained now."""
+        if not row.trained:
+            return self._evaluate_untrained(row, seed)
+        folder = self.folder(row, seed)
+        settings = {**settings, **self._start(row, seed)}
+        results = trainings.train(folder, settings)
+        history = results["history"]
+        shared = {
+            "validation_accuracy": max(history["val_accuracy"]),
+            "num_test_images": results["num_test_images"],
+            "images_seen": results["steps"] * settings["batch_size"],
+            "seconds": results["training_seconds"],
+        }
         return {
-            "name": row.name,
-            "graph": row.graph,
-            "seed": self.recipe.seed,
-            "test_accuracy": accuracy(model, self.arrays, self.recipe.batch_size),
-            "gmacs_per_image": kcp.flops.count(model).gmacs_per_image,
-            **dataclasses.asdict(cost),
-            "teacher": teacher,
-            "settings": self.settings,
-            "hardware": {
-                **machine.hardware(),
-                "accelerator": machine.accelerator(),
-            },
-            "versions": machine.versions(("keras", keras.backend.backend())),
+            found["num_mux"]: {
+                "test_accuracy": found["accuracy"],
+                "gmacs_per_image": found["gmacs_per_image"],
+                **shared,
+            }
+            for found in results["per_num_mux"]
+        }
+
+    def _evaluate_untrained(self, row, seed):
+        _, images, labels = trained.load_arrays(
+            self.teacher_folder, self.dataset, self.data_dir, self.test_split
+        )
+        model = self.model(row, seed)
+        answers = model.predict(images, batch_size=SHARED["batch_size"], verbose=0)
+        return {
+            row.model["num_mux"]: {
+                "test_accuracy": float((answers.argmax(-1) == labels).mean()),
+                "gmacs_per_image": kcp.flops.count(model).gmacs_per_image,
+                "num_test_images": len(labels),
+                "images_seen": 0,
+                "seconds": 0.0,
+            }
+        }
+
+    def _start(self, row, seed):
+        """Returns the settings that say where the ViT of a row comes from."""
+        name = DATASETS[self.dataset].size
+        wanted = row.size(kcp.vit.SIZES[name])
+        if wanted == kcp.vit.SIZES[name]:
+            if row.inherits:
+                return {"init_from": str(self.teacher_folder)}
+            return {"size": name}
+        path = self.folder(row, seed).with_suffix(".start.keras")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if row.inherits:
+            with_blocks(trained.load_model(self.teacher_folder), wanted).save(path)
+        else:
+            keras.utils.set_random_seed(seed)
+            self._vit(wanted).save(path)
+        return {"init_from": str(path)}
+
+    def _vit(self, size):
+        dataset = DATASETS[self.dataset]
+        return kcp.vit.keras_cv_vit(size, dataset.image_shape, dataset.num_classes)
+
+    def _describe(self, row, num_mux, measured):
+        return {
+            "row": row.name,
+            "num_mux": num_mux,
+            "precision": SHARED["dtype_policy"],
+            **measured()[num_mux],
+            "teacher": str(self.teacher_folder.name) if row.distilled else None,
+            "machine": machine.description(),
         }
 
 
-def make_vit(size, image_shape, num_classes):
-    """Returns a new ViT of the layers that this backend can compute."""
-    if keras.backend.backend() == "tensorflow":
-        return kcp.vit.keras_cv_vit(size, image_shape, num_classes)
-    return kcp.vit.keras_hub_vit(size, num_classes, image_shape)
+def with_blocks(vit, size):
+    """Returns a ViT with fewer blocks, kept evenly, and a trained one's weights.
 
-
-def settings(arrays, size, recipe):
-    """Returns what rows must share to be compared, a dict for JSON."""
-    shared = dataclasses.asdict(recipe)
-    del shared["seed"]
-    return {
-        "dataset": arrays.name,
-        "train_images": len(arrays.train_images),
-        "test_images": len(arrays.test_images),
-        "image_shape": list(arrays.image_shape),
-        "size": dataclasses.asdict(kcp.vit.sizes.get_size(size)),
-        "backend": keras.backend.backend(),
-        **shared,
-    }
-
-
-def digest(settings):
-    """A short name of settings."""
-    text = json.dumps(settings, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
+    Args:
+        vit: trained ViT.
+        size: `ViTSize` of the same widths and fewer blocks.
+    """
+    old = kcp.vit.read_stages(vit)
+    made = kcp.vit.keras_cv_vit(size, old.image_shape, old.num_classes)
+    new = kcp.vit.read_stages(made)
+    last = len(old.blocks) - 1
+    steps = max(1, len(new.blocks) - 1)
+    kept = [old.blocks[round(i * last / steps)] for i in range(len(new.blocks))]
+    pairs = [
+        (old.embedding, new.embedding),
+        *zip(kept, new.blocks, strict=True),
+        (old.norm, new.norm),
+        (old.head, new.head),
+    ]
+    for source, target in pairs:
+        target.set_weights(source.get_weights())
+    return made

@@ -6,14 +6,12 @@ best model of a training run and images of a test split, prints a table, and wri
 """
 
 import json
-import pathlib
-import sys
 
 import numpy as np
-from absl import app, flags, logging
+from absl import flags
 
 import keras_concatplexer as kcp
-from benchmarks import trained
+from benchmarks import command, folders, trained
 from keras_concatplexer.analysis import interference
 from keras_concatplexer.models.ensemble import predict_ensemble
 from keras_concatplexer.models.wrapped_vit import single_num_mux
@@ -26,12 +24,11 @@ NUM_PERMUTATIONS = (1, 4)
 def define_flags():
     """Defines the flags of this command."""
     trained.define_flags()
-    flags.adopt_module_key_flags(trained)
-    flags.DEFINE_integer("num_images", 512, "The split's first ones.", lower_bound=2)
-    flags.DEFINE_integer("num_draws", 16, "Random orders.", lower_bound=2)
-    flags.DEFINE_integer("seed", 0, "Of the orders.", lower_bound=0)
+    flags.DEFINE_integer("num_images", 512, "The split's first ones.", 2)
+    flags.DEFINE_integer("num_draws", 16, "Random orders.", 2)
+    flags.DEFINE_integer("seed", 0, "Of the orders.", 0)
     flags.DEFINE_integer("num_mux", None, "N at which an elastic model is run.")
-    flags.DEFINE_string("out", "build/interference", "Folder of the results.")
+    command.define_path("out", "build/interference", "Folder of the results.")
 
 
 def at_num_mux(model, num_mux):
@@ -112,26 +109,15 @@ def draw(result, path):
     figure.savefig(path)
 
 
-def report(model, dataset, values):
-    """Measures, writes the files, and returns the table.
-
-    Args:
-        model: trained model.
-        dataset: iterable of (images, labels).
-        values: the flags.
-    """
+def main(values):
+    """Measures a training run's best model, writes the files, prints the table."""
+    folder = folders.own(values.out)
+    model, images, labels = trained.load_from_flags(values, values.num_images)
     model = at_num_mux(model, values.num_mux)
-    batches = [(np.asarray(images), np.asarray(labels)) for images, labels in dataset]
-    images, labels = (
-        np.concatenate(arrays)[: values.num_images]
-        for arrays in zip(*batches, strict=True)
-    )
     result = interference(
         model, images, labels, values.num_draws, values.seed, BATCH_SIZE
     )
     rows = ensembles(model, images, labels, values.seed)
-    folder = pathlib.Path(values.out)
-    folder.mkdir(parents=True, exist_ok=True)
     content = {
         "dataset": values.dataset,
         "split": values.split,
@@ -140,25 +126,8 @@ def report(model, dataset, values):
     }
     (folder / "interference.json").write_text(json.dumps(content, indent=2) + "\n")
     draw(result, folder / "interference.png")
-    return table(result, rows)
-
-
-def main(argv):
-    """Prints the table of a training run's best model."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
-    values = flags.FLAGS
-    try:
-        model, dataset = trained.load_from_flags(values, BATCH_SIZE)
-        # No more batches than hold the images that are asked for.
-        dataset = dataset.take(-(-values.num_images // BATCH_SIZE))
-        print(report(model, dataset, values))
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+    print(table(result, rows))
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    command.run(main, define_flags)

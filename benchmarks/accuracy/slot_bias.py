@@ -1,99 +1,111 @@
 """Whether drawing the slots anew in training makes the slots alike.
 
 `python -m benchmarks.accuracy.slot_bias` trains ConcatPlexer with N = 4 and attention
-in the group on the embedded digits by one recipe, with and without `shuffle_slots`, and
-prints the accuracy per slot of each. A row is written as soon as it is there; rows that
-are there are not trained again.
+in the group on the embedded digits by one recipe, with and without `--shuffle_slots`,
+and prints the accuracy per slot of each. A row is written as soon as it is there; rows
+that are there are not trained again, and a training that was interrupted goes on.
 """
 
 import functools
 
-import keras
-from absl import app, flags, logging
+import numpy as np
+from absl import flags
 
 import keras_concatplexer as kcp
-from benchmarks.accuracy.arrays import load_digits
-from benchmarks.accuracy.recipe import Recipe, train
+from benchmarks import command, folders, trained, trainings
+from benchmarks.markdown import number, percent, table
 from benchmarks.results_file import ResultsFile
 
-SIZE, NUM_MUX = "vit_nano4", 4
+RECIPE = {
+    "dataset": "digits",
+    "size": "vit_nano4",
+    "augmentation": "shift",
+    "model": "concatplexer",
+    "num_mux": 4,
+    "attention_scope": "group",
+}
+COLUMNS = (
+    "shuffled",
+    "seed",
+    "accuracy, %",
+    "per slot, %",
+    "best - worst slot, points",
+    "flips, %",
+    "spread",
+    "cosine",
+    "slot vectors",
+)
 
 
 def define_flags():
-    """Defines the flags of this command."""
-    flags.DEFINE_string("out", "build/slot_bias.jsonl", "File of the results.")
-    flags.DEFINE_string("data_dir", "build/data", "Where TFDS keeps the digits.")
-    flags.DEFINE_integer("epochs", 12, "Of every row.", lower_bound=1)
+    """Defines the command's flags."""
+    command.define_path("out", "build/slot_bias", "Folder of rows and trainings.")
+    flags.DEFINE_integer("epochs", 12, "Of every row.", 1)
     flags.DEFINE_list("seeds", ["0", "1"], "Seeds of every row.")
-    flags.DEFINE_integer("num_draws", 32, "Of the test images.", lower_bound=2)
+    flags.DEFINE_integer("num_draws", 32, "Of the test images.", 2)
 
 
-def run_row(arrays, recipe, shuffle_slots, num_draws):
+def run_row(folder, settings, num_draws):
     """Trains one row and returns what is known of it, a dict."""
-    keras.utils.set_random_seed(recipe.seed)
-    vit = kcp.vit.keras_cv_vit(SIZE, arrays.image_shape, arrays.num_classes)
-    model = kcp.ConcatPlexer(
-        vit, NUM_MUX, shuffle_slots=shuffle_slots, seed=recipe.seed
+    trainings.train(folder, settings)
+    model, images, labels = trained.load_arrays(
+        folder, settings["dataset"], settings["data_dir"]
     )
-    cost = train(model, arrays, recipe)
-    result = kcp.analysis.interference(
-        model, arrays.test_images, arrays.test_labels, num_draws
-    )
-    slots = model.get_layer("multiplexer").slot_embedding.embedding
+    return describe(model, images, labels, num_draws)
+
+
+def describe(model, images, labels, num_draws):
+    """Returns what the slots of a trained ConcatPlexer do, a dict."""
+    result = kcp.analysis.interference(model, images, labels, num_draws)
+    accuracies = [slot.accuracy for slot in result.slot_accuracy]
+    vectors = np.asarray(model.get_layer("multiplexer").slot_embedding.embedding)
     return {
-        "between_slots": between_slots(result),
+        "between_slots": max(accuracies) - min(accuracies),
         # How long the slots' vectors have become, in the root mean square.
-        "slot_vectors": float(keras.ops.sqrt(keras.ops.mean(slots**2))),
+        "slot_vectors": float(np.sqrt(np.mean(vectors**2))),
         **result.to_dict(),
-        "seconds": cost.seconds,
     }
 
 
-def between_slots(result):
-    """Best minus worst accuracy of a slot of an `Interference`."""
-    accuracies = [slot.accuracy for slot in result.slot_accuracy]
-    return max(accuracies) - min(accuracies)
-
-
 def table_line(row):
-    """Returns one row of the Markdown table."""
-    slots = " / ".join(f"{100 * slot['accuracy']:.2f}" for slot in row["slot_accuracy"])
-    return (
-        f"| {'yes' if row['shuffle_slots'] else 'no'} | {row['seed']} "
-        f"| {100 * row['accuracy']:.2f} | {slots} | {100 * row['between_slots']:.2f} "
-        f"| {100 * row['flip_rate']:.2f} | {row['spread']:.4f} "
-        f"| {row['feature_similarity']:.4f} | {row['slot_vectors']:.4f} |"
-    )
+    """Returns one line of the table, list of str."""
+    return [
+        "yes" if row["shuffle_slots"] else "no",
+        str(row["seed"]),
+        percent(row["accuracy"], 2),
+        " / ".join(percent(slot["accuracy"], 2) for slot in row["slot_accuracy"]),
+        percent(row["between_slots"], 2),
+        percent(row["flip_rate"], 2),
+        number(row["spread"], 4),
+        number(row["feature_similarity"], 4),
+        number(row["slot_vectors"], 4),
+    ]
 
 
-def main(argv):
+def main(values):
     """Trains the rows that are missing and prints all as a Markdown table."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
-    values = flags.FLAGS
-    done, arrays = ResultsFile(values.out), load_digits(values.data_dir)
-    print(
-        "| shuffled | seed | accuracy, % | per slot, % | best - worst slot, points "
-        "| flips, % | spread | cosine | slot vectors |"
-    )
-    print("|" + "---|" * 9)
+    out = folders.own(values.out)
+    results, lines = ResultsFile(out / "slot_bias.jsonl"), []
     for shuffle_slots in (False, True):
         for seed in map(int, values.seeds):
-            recipe = Recipe(epochs=values.epochs, seed=seed)
             key = {
                 "shuffle_slots": shuffle_slots,
                 "seed": seed,
                 "epochs": values.epochs,
                 "num_draws": values.num_draws,
             }
-            compute = functools.partial(
-                run_row, arrays, recipe, shuffle_slots, values.num_draws
-            )
-            print(table_line(done.get(key, compute)), flush=True)
+            settings = {
+                **RECIPE,
+                "data_dir": str(out / "data"),
+                "shuffle_slots": shuffle_slots,
+                "seed": seed,
+                "epochs": values.epochs,
+            }
+            name = f"{'shuffled' if shuffle_slots else 'fixed'}_{values.epochs}_{seed}"
+            compute = functools.partial(run_row, out / name, settings, values.num_draws)
+            lines.append(table_line(results.get(key, compute)))
+    print(table(COLUMNS, lines))
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    command.run(main, define_flags)

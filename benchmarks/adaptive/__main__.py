@@ -10,10 +10,12 @@ import json
 import pathlib
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
+from benchmarks import command, folders
 from benchmarks.adaptive.measured_rates import parse_rates, read_rates
 from benchmarks.adaptive.queue_simulation import Server, poisson_arrivals, simulate
+from benchmarks.markdown import table
 from savedmodel_export.client.adaptive_policy import AdaptivePolicy
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results"
@@ -84,12 +86,13 @@ def p95(result, span):
     return float(np.quantile(latencies, 0.95)) if latencies.size else None
 
 
-def table(runs_of_seeds, server, target):
+def phases_table(runs_of_seeds, server, target):
     """Returns a Markdown table, a row per phase: medians over the seeds (the worst)."""
     names, choices = list(runs_of_seeds[0]), sorted(server.images_per_second)
-    heads = ["phase", *(f"p95, {name}" for name in names), "adaptive below the target"]
-    lines = [heads + [f"of the requests at N = {n}" for n in choices]]
-    lines.append(["---"] * len(lines[0]))
+    columns = ["phase", *(f"p95, {name}" for name in names)]
+    columns.append("adaptive below the target")
+    columns += [f"of the requests at N = {n}" for n in choices]
+    lines = []
     for phase, span in spans(server).items():
         latencies = {
             name: [p95(runs[name], span) for runs in runs_of_seeds] for name in names
@@ -106,7 +109,7 @@ def table(runs_of_seeds, server, target):
                 *(f"{np.mean(num_mux == n):.0%}" for n in choices),
             ]
         )
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return table(columns, lines)
 
 
 def binned(runs, server):
@@ -147,19 +150,14 @@ def draw(curves, target, out):
     figure.savefig(out)
 
 
-def main(argv):
+def main(values):
     """Simulates, prints the table, writes the curves."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    values = flags.FLAGS
-    try:
-        rates = (
-            parse_rates(values.rates)
-            if values.rates
-            else read_rates(values.throughput, values.precision, values.batch_size)
-        )
-    except (OSError, ValueError) as error:
-        raise SystemExit(f"error: {error}") from error
+    out = folders.own(values.out)
+    rates = (
+        parse_rates(values.rates)
+        if values.rates
+        else read_rates(values.throughput, values.precision, values.batch_size)
+    )
     server = Server(rates, values.batch_size, values.spread)
     unit = server.seconds(min(rates))
     target = (
@@ -181,26 +179,25 @@ def main(argv):
         "seeds": values.seeds,
         "moves": moves,
     }
-    out = pathlib.Path(values.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    shown = table(runs_of_seeds, server, target)
-    out.write_text(json.dumps({**settings, "table": shown, "curves": curves}) + "\n")
-    draw(curves, target, out.with_suffix(".png"))
+    shown = phases_table(runs_of_seeds, server, target)
+    results = {**settings, "table": shown, "curves": curves}
+    (out / "adaptive.json").write_text(json.dumps(results) + "\n")
+    draw(curves, target, out / "adaptive.png")
     print(json.dumps(settings))
     print(shown)
 
 
-def _define_flags():
+def define_flags():
+    """Defines the command's flags."""
     flags.DEFINE_list("rates", None, "N:images per second, ...; else --throughput.")
-    flags.DEFINE_string("throughput", str(RESULTS / "throughput.json"), "Measurements.")
+    command.define_path("throughput", str(RESULTS / "throughput.json"), "Measurements.")
     flags.DEFINE_string("precision", "bfloat16", "Rows of the measurements.")
-    flags.DEFINE_integer("batch_size", 8, "Images per request.", lower_bound=1)
+    flags.DEFINE_integer("batch_size", 8, "Images per request.", 1)
     flags.DEFINE_float("target_p95_ms", None, "Target; 12 service times of N = 1.")
     flags.DEFINE_float("spread", 0.1, "Share by which service times vary.")
-    flags.DEFINE_integer("seeds", 20, "Number of simulations.", lower_bound=1)
-    flags.DEFINE_string("out", str(RESULTS / "adaptive.json"), "Where curves go.")
+    flags.DEFINE_integer("seeds", 20, "Number of simulations.", 1)
+    command.define_path("out", str(RESULTS), "Folder of the results.")
 
 
 if __name__ == "__main__":
-    _define_flags()
-    app.run(main)
+    command.run(main, define_flags)

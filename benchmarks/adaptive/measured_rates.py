@@ -4,7 +4,7 @@ import json
 import pathlib
 import re
 
-from benchmarks.speed.ratios import images_per_second
+from benchmarks.speed.results import images_per_second
 
 ELASTIC_ROW = re.compile(r".*elastic.*\bN = (\d+)\b.*")
 

@@ -5,16 +5,18 @@ import pathlib
 
 import keras_concatplexer as kcp
 from benchmarks.speed.rows import PLAIN
+from benchmarks.speed.runtimes import NUM_CLASSES
 from savedmodel_export import export
 from savedmodel_export.inference import choose_inference
 from savedmodel_export.other_formats import FORMATS, export_other
 
-NUM_CLASSES = 1000
 MODELS = {
     "concat": kcp.ConcatPlexer,
     "elastic": kcp.ElasticConcatPlexer,
     "imagemux": kcp.ImageMultiplexerViT,
 }
+# Every N of a row divides it: no group is filled up.
+COUNTED_BATCH_SIZE = 16
 
 
 class Exporter:
@@ -56,14 +58,15 @@ class Exporter:
     def _costs(self, row):
         """What an image costs as the model was trained, and in the graph that runs."""
         model = self._model(row)
-        if row.costs_at is not None:
-            model = model.at(row.costs_at)
-        trained = kcp.flops.formula(model)
+        if row.num_mux:
+            model = model.at(row.num_mux)
+        trained = kcp.flops.count(model, batch_size=COUNTED_BATCH_SIZE)
         executed = trained.gmacs_per_image
         if row.runtime == "tensorflow" and row.name != PLAIN:
             predict = choose_inference(model, row.fuse, row.precision).predict
-            # A batch that every N divides.
-            cost = kcp.flops.count_function(predict, self._shape(row), batch_size=16)
+            cost = kcp.flops.count_function(
+                predict, self._shape(row), COUNTED_BATCH_SIZE
+            )
             executed = cost.gmacs_per_image
         stages = {name: macs / 1e9 for name, macs in trained.stages.items()}
         return {

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import os
 import time
 
 from benchmarks.speed.runtimes import RUNTIMES
@@ -15,30 +14,22 @@ MAX_WARM_UP = 32
 SETTLE_SECONDS = 0.05
 
 
-def set_environment(threads):
-    """Tells the workers' runtimes how many cores they may use, and to be quiet."""
-    for name in (
-        "OMP_NUM_THREADS",
-        "TF_NUM_INTRAOP_THREADS",
-        "TF_NUM_INTEROP_THREADS",
-    ):
-        os.environ[name] = str(threads)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Threads of a runtime that waits for its turn must sleep.
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+def log(text):
+    """Prints a line of progress at once."""
+    print(text, flush=True)
 
 
-def export_rows(rows, folder, log=print):
+def export_rows(rows, folder):
     """Exports every row in a process that ends with it.
 
     Returns:
         dict, row name -> what `Exporter.export` returns.
     """
     exported = {}
-    with Worker("benchmarks.speed.exports:Exporter", str(folder)) as worker:
+    with Worker("benchmarks.speed.exports:Exporter", str(folder)) as exporter:
         for row in rows:
             started = time.perf_counter()
-            exported[row.name] = worker.call("export", row)
+            exported[row.name] = exporter.call("export", row)
             log(f"exported {row.name}: {time.perf_counter() - started:.0f} s")
     return exported
 
@@ -50,10 +41,9 @@ def time_rows(
     batch_sizes,
     repeats,
     min_seconds,
-    log=print,
     max_call_seconds=float("inf"),
 ):
-    """Times every row at every batch size, all rows in turn in each round.
+    """Times every row, all rows in turn in each round; yields each batch size.
 
     Args:
         rows: list of `Row`, bare products included.
@@ -62,14 +52,13 @@ def time_rows(
         batch_sizes: list of int.
         repeats: int. Rounds.
         min_seconds: float. How long a row is repeated within a round.
-        log: function that takes a line of progress.
         max_call_seconds: float. A row is left out at a batch size whose call would
-            take longer, as foretold by the batch size before.
+            take longer, as foretold by the batch size before. A bare product never
+            is: it does not depend on the batch size.
 
-    Returns:
-        dict, batch size -> dict, row name -> `Timing`.
+    Yields:
+        Pairs of a batch size and a dict, row name -> `Timing`.
     """
-    timings = {}
     with contextlib.ExitStack() as stack:
         workers = {
             runtime: stack.enter_context(Worker(RUNTIMES[runtime].target, threads))
@@ -77,14 +66,18 @@ def time_rows(
         }
         for row in rows:
             workers[row.runtime].call("open", row, paths.get(row.name))
-        for index, batch_size in enumerate(batch_sizes):
+        timings, last = {}, None
+        for batch_size in batch_sizes:
             started = time.perf_counter()
-            if index:
-                last = batch_sizes[index - 1]
+            if last:
                 longest = max_call_seconds * last / batch_size
-                rows = [r for r in rows if timings[last][r.name].median <= longest]
+                rows = [
+                    row
+                    for row in rows
+                    if row.kind == "gemm" or timings[row.name].median <= longest
+                ]
             warm = min(batch_size, MAX_WARM_UP)
-            if warm == batch_size or batch_size == batch_sizes[0]:
+            if warm == batch_size or not last:
                 for row in rows:
                     workers[row.runtime].call("time", row.name, warm, 0.0)
             turn = Turn()
@@ -94,9 +87,9 @@ def time_rows(
                 )
                 for row in rows
             }
-            timings[batch_size] = interleaved(samplers, repeats)
+            timings, last = interleaved(samplers, repeats), batch_size
             log(f"batch {batch_size}: {time.perf_counter() - started:.0f} s")
-    return timings
+            yield batch_size, timings
 
 
 class Turn:

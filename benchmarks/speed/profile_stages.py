@@ -1,8 +1,9 @@
-"""`python -m benchmarks.speed.profile_stages`: where the fused graph spends its time.
+"""Where the fused graph spends its time.
 
-Runs the ViT and a ConcatPlexer in turn, in sessions as TensorFlow Serving has them,
-traced by TensorFlow itself, and prints for each stage its milliseconds, its
-multiply-accumulates and the rate of both; then the kinds of operations.
+`python -m benchmarks.speed.profile_stages` runs the ViT and a ConcatPlexer in turn, in
+sessions as TensorFlow Serving has them, traced by TensorFlow itself, and prints for
+each stage its milliseconds, its multiply-accumulates and the rate of both; then the
+kinds of operations.
 """
 
 import collections
@@ -12,16 +13,23 @@ import tempfile
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import flags
 
 import keras_concatplexer as kcp
-from benchmarks import machine
+from benchmarks import command
 from benchmarks.markdown import number, table
 from benchmarks.timing import MIN_REPEATS
-from keras_concatplexer.flops.vit_shape import STAGES
 from savedmodel_export.fused.classifier import PRECISIONS, FusedClassifier
 
 v1 = tf.compat.v1
+STAGES = (
+    "embedding",
+    "patchifier",
+    "multiplexer",
+    "backbone",
+    "demultiplexer",
+    "head",
+)
 STAGE_SCOPE = re.compile(rf"(?:^|/)({'|'.join(STAGES)})/")
 OPERATION = re.compile(r"= (\w+)\(")
 
@@ -47,7 +55,7 @@ class TracedGraph:
         signature = loaded.signature_def["serving_default"]
         (given,), (returned,) = signature.inputs.values(), signature.outputs.values()
         self._names = given.name, returned.name
-        stages = kcp.flops.formula(model).stages
+        stages = kcp.flops.count(model, batch_size=16).stages
         executed = kcp.flops.count_function(module, spec.shape[1:], 16)
         # The last block computes what is read only; all of that is the backbone's.
         saved = sum(stages.values()) - executed.macs_per_image
@@ -143,19 +151,11 @@ def define_flags():
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of the graphs.")
     flags.DEFINE_integer("batch_size", 8, "Images per request.")
     flags.DEFINE_integer("repeats", 15, "Rounds.", lower_bound=MIN_REPEATS)
-    flags.DEFINE_bool("allow_load", False, "Measure on a busy machine too.")
 
 
-def main(argv):
+def main(values):
     """Profiles and prints both tables."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
     v1.logging.set_verbosity(v1.logging.ERROR)
-    values = flags.FLAGS
-    if not values.allow_load:
-        machine.check_idle()
     shape = (values.image_size, values.image_size, 3)
     vit = kcp.vit.keras_cv_vit(values.size, shape, 1000)
     models = {
@@ -178,5 +178,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    command.run(main, define_flags, measures=True)

@@ -1,10 +1,10 @@
-"""The results as tables: Markdown for reading, CSV for other programs."""
+"""The results to read: Markdown, CSV for other programs, a picture."""
 
 import csv
 import io
 
-from benchmarks.markdown import number, table
-from benchmarks.speed.ratios import images_per_second
+from benchmarks.markdown import number, settings_line, table
+from benchmarks.speed.results import images_per_second
 
 # Field of an entry -> title and digits.
 RATIOS = {
@@ -79,20 +79,42 @@ def csv_text(results):
 
 def page(results):
     """Returns the whole Markdown file: machine, settings, table, what was left out."""
-    lines = ["# Throughput", "", f"Machine: {_pairs(results['machine'])}.", ""]
-    lines += [f"Settings: {_pairs(results['settings'])}.", ""]
+    settings = dict(results["settings"])
+    skipped = settings.pop("skipped", {})
     limits = {name: f"{rate:.0f}" for name, rate in results["gemm_gflops"].items()}
-    lines += [f"Bare matrix product, GFLOP/s: {_pairs(limits)}.", ""]
-    lines += ["Columns `batch B`: images/s, the median of the rounds.", ""]
-    lines += [markdown(results)]
-    skipped = results["settings"].get("skipped", {})
-    lines += [f"\nNot measured: {name} ({why})." for name, why in skipped.items()]
-    return "\n".join(lines) + "\n"
+    lines = [
+        "# Throughput",
+        settings_line("Machine", results["machine"]),
+        settings_line("Settings", settings),
+        settings_line("Bare matrix product, GFLOP/s", limits),
+        "Columns `batch B`: images/s, the median of the rounds.",
+        markdown(results),
+        *(f"Not measured: {name} ({why})." for name, why in skipped.items()),
+    ]
+    return "\n\n".join(lines) + "\n"
 
 
-def _pairs(mapping):
-    return "; ".join(
-        f"{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
-        for name, value in mapping.items()
-        if name != "skipped"
+def draw(results, path):
+    """Draws images/s at the reference batch size, a bar per row, into a PNG."""
+    from matplotlib.figure import Figure
+
+    batch_size = results["settings"]["reference_batch_size"]
+    rates = {
+        name: rate
+        for name, entry in results["rows"].items()
+        if (rate := images_per_second(entry, batch_size))
+    }
+    names = sorted(rates, key=rates.get)
+    figure = Figure(figsize=(8, 1 + 0.27 * len(names)))
+    axes = figure.subplots()
+    runtimes = [results["rows"][name]["runtime"] for name in names]
+    bars = axes.barh(
+        names,
+        [rates[name] for name in names],
+        color=["tab:blue" if r == "tensorflow" else "tab:gray" for r in runtimes],
     )
+    axes.bar_label(bars, fmt="%.1f", padding=2, fontsize=8)
+    axes.tick_params(axis="y", labelsize=8)
+    axes.set_xlabel(f"images/s at batch {batch_size} (gray: other runtimes)")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=80, bbox_inches="tight")

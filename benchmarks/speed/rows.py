@@ -16,19 +16,18 @@ class Row:
 
     Attributes:
         name: str, unique.
-        precision: `"float32"` or `"bfloat16"`.
+        precision: str, a precision of the exporter.
         size: name of the ViT.
         kind: `"vit"`, `"concat"`, `"elastic"`, `"imagemux"` or `"gemm"`, a bare
             matrix product.
         arguments: tuple of pairs, arguments of the multiplexed model.
         runtime: name in `runtimes.RUNTIMES`.
-        file_format: what the runtime reads: `"saved_model"`, a format of
-            `savedmodel_export.other_formats`, or `None` for a model of its own.
+        file_format: what the runtime reads: `"saved_model"`, another format of the
+            exporter, or `None` for a model of its own.
         fuse: bool. Whether the fused graph is exported.
         compiled: bool. Whether PyTorch compiles it.
-        signature: name of the SavedModel's function.
+        num_mux: int or `None`. The N at which an elastic model runs.
         image_size: int. Side of the images.
-        costs_at: int or `None`. The N of an elastic model whose cost is told.
     """
 
     name: str
@@ -40,9 +39,13 @@ class Row:
     file_format: str | None = "saved_model"
     fuse: bool = True
     compiled: bool = False
-    signature: str = "serving_default"
+    num_mux: int | None = None
     image_size: int = 224
-    costs_at: int | None = None
+
+    @property
+    def signature(self):
+        """Name of the SavedModel's function."""
+        return f"predict_n{self.num_mux}" if self.num_mux else "serving_default"
 
     @property
     def model_key(self):
@@ -87,14 +90,13 @@ def concat_row(size, num_mux, precision, name="", **options):
     )
 
 
-def _elastic_row(num_mux):
+def _elastic_row(num_mux, precision):
     return Row(
-        f"elastic_b16 at N = {num_mux}, bfloat16",
-        "bfloat16",
+        f"elastic_b16 at N = {num_mux}, {precision}",
+        precision,
         kind="elastic",
         arguments=tuple(ELASTIC.items()),
-        signature=f"predict_n{num_mux}",
-        costs_at=num_mux,
+        num_mux=num_mux,
     )
 
 
@@ -135,7 +137,7 @@ def full_rows():
             for num_mux in DEPTHS
             for scope in SCOPES[precision]
         ]
-    rows += [_elastic_row(num_mux) for num_mux in ELASTIC["num_mux"]]
+    rows += [_elastic_row(num_mux, "bfloat16") for num_mux in ELASTIC["num_mux"]]
     rows += [_imagemux_row(num_mux, "bfloat16") for num_mux in DEPTHS]
     rows += [_tome_row(num_mux, "bfloat16") for num_mux in DEPTHS]
     rows += [vit_row(size, "bfloat16") for size in ("vit_b32", "vit_s16")]

@@ -1,79 +1,54 @@
-"""Images/s and memory against N, image size, batch.
+"""How speed and memory change with N, image size and batch, against the FLOPs.
 
-`python -m benchmarks.speed.scaling` measures; beside each measurement stands what the
-closed formula of the cost predicts from the ViT's own speed. ViT-S/16 and ConcatPlexer
-split after 3 blocks, in bfloat16, as exported and reloaded; 6 to 8 minutes on two
-cores.
+`python -m benchmarks.speed.scaling` measures ViT-S/16 and ConcatPlexer split after 3
+blocks, in bfloat16, as exported and reloaded; 6 to 8 minutes on two cores. Beside each
+speed stands the one that the count of the FLOPs predicts from the ViT's own.
 """
 
+import dataclasses
 import json
-import pathlib
+import math
 import tempfile
 
-from absl import app, flags, logging
+from absl import flags
 
-from benchmarks import machine
-from benchmarks.speed.measuring import (
-    export_rows,
-    memory_of,
-    set_environment,
-    time_rows,
-)
+from benchmarks import command, folders, machine
+from benchmarks.speed.measuring import export_rows, memory_of, time_rows
 from benchmarks.speed.results import batch_entry
-from benchmarks.speed.scaling_points import (
-    add_predictions,
-    predicted_gmacs,
-    scaling_row,
-)
+from benchmarks.speed.rows import PRECISIONS, concat_row, vit_row
 from benchmarks.speed.scaling_report import draw, page
 from benchmarks.timing import MIN_REPEATS
 
-flags.DEFINE_string("size", "vit_s16", "The ViT.")
-flags.DEFINE_enum("precision", "bfloat16", ["float32", "bfloat16"], "Of the graphs.")
-flags.DEFINE_list("num_mux", ["1", "2", "4", "8", "16"], "N; 1 must be among them.")
-flags.DEFINE_integer("compared", 4, "N shown beside the ViT along the other axes.")
-flags.DEFINE_list("image_sizes", ["224", "384", "512"], "Sides of the images.")
-flags.DEFINE_list("batch_sizes", "1 4 8 16 32 64".split(), "At the first side.")
-flags.DEFINE_integer("batch_size", 32, "Images per request where N varies.")
-flags.DEFINE_integer("large_batch_size", 8, "Images where the side varies.")
-flags.DEFINE_integer("repeats", MIN_REPEATS, "Rounds.", lower_bound=MIN_REPEATS)
-flags.DEFINE_integer("threads", 0, "Cores; 0: all.", lower_bound=0)
-flags.DEFINE_string("out", "benchmarks/results", "Folder of the results.")
-flags.DEFINE_bool("allow_load", False, "Measure on a busy machine too.")
+DEPTH = 3
+# How long a row is repeated within a round.
+MIN_SECONDS = 0.2
 
 
-def main(argv):
+def define_flags():
+    """Defines the command's flags."""
+    flags.DEFINE_string("size", "vit_s16", "The ViT.")
+    flags.DEFINE_enum("precision", "bfloat16", PRECISIONS, "Of the graphs.")
+    flags.DEFINE_list("num_mux", ["1", "2", "4", "8", "16"], "N; 1 must be there.")
+    flags.DEFINE_integer("compared", 4, "N shown beside the ViT along the other axes.")
+    flags.DEFINE_list("image_sizes", ["224", "384", "512"], "Sides of the images.")
+    flags.DEFINE_list("batch_sizes", "1 4 8 16 32 64".split(), "At the first side.")
+    flags.DEFINE_integer("batch_size", 32, "Images per request where N varies.")
+    flags.DEFINE_integer("large_batch_size", 8, "Images where the side varies.")
+    flags.DEFINE_integer("repeats", MIN_REPEATS, "Rounds.", MIN_REPEATS)
+    flags.DEFINE_integer("threads", 0, "Cores; 0: all.", 0)
+    command.define_path("out", "benchmarks/results", "Folder of the results.")
+
+
+def main(values):
     """Measures, writes the files and prints the tables."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
-    values = flags.FLAGS
-    if not values.allow_load:
-        machine.check_idle()
+    out = folders.own(values.out)
     threads = values.threads or machine.num_cores()
-    set_environment(threads)
+    machine.set_environment(threads)
     all_num_mux, sides, batch_sizes = (
         [int(text) for text in given]
         for given in (values.num_mux, values.image_sizes, values.batch_sizes)
     )
-    settings = {
-        "size": values.size,
-        "precision": values.precision,
-        "threads": threads,
-        "repeats": values.repeats,
-        # Where the other axes stand while one varies.
-        "base": {
-            "num_mux": {
-                "image_size": sides[0],
-                "batch_size": values.batch_size,
-                "compared": values.compared,
-            },
-            "image_size": {"batch_size": values.large_batch_size},
-            "batch_size": {"image_size": sides[0]},
-        },
-    }
-    # N and batch at the first side; the two models at every side.
+    # N and batch at the first side; the two models at every other side.
     plans = [
         ([(num_mux, sides[0]) for num_mux in all_num_mux], batch_sizes),
         (
@@ -84,34 +59,50 @@ def main(argv):
     points = []
     with tempfile.TemporaryDirectory() as folder:
         for index, (models, sizes) in enumerate(plans):
-            points += _measure(models, sizes, values, threads, f"{folder}/{index}")
+            points += measure(models, sizes, values, threads, f"{folder}/{index}")
     add_predictions(points)
     results = {
         "machine": machine.description(),
-        "settings": settings,
+        "settings": {
+            "size": values.size,
+            "precision": values.precision,
+            "threads": threads,
+            "repeats": values.repeats,
+            # Where the other axes stand while one varies.
+            "base": {
+                "num_mux": {
+                    "image_size": sides[0],
+                    "batch_size": values.batch_size,
+                    "compared": values.compared,
+                },
+                "image_size": {"batch_size": values.large_batch_size},
+                "batch_size": {"image_size": sides[0]},
+            },
+        },
         "points": points,
     }
-    out = pathlib.Path(values.out)
-    out.mkdir(parents=True, exist_ok=True)
     (out / "scaling.json").write_text(json.dumps(results, indent=1) + "\n")
     (out / "scaling.md").write_text(page(results))
     draw(results, out / "scaling.png")
     print(page(results))
 
 
-def _measure(models, batch_sizes, values, threads, folder):
+def measure(models, batch_sizes, values, threads, folder):
     """Returns the points of some models, pairs of N and side, at all batch sizes."""
-
-    def log(text):
-        print(text, flush=True)
-
     rows = {
         model: scaling_row(values.size, *model, values.precision) for model in models
     }
-    exported = export_rows(list(rows.values()), folder, log)
+    exported = export_rows(list(rows.values()), folder)
     paths = {name: costs["path"] for name, costs in exported.items()}
-    timings = time_rows(
-        *(list(rows.values()), paths, threads, batch_sizes, values.repeats, 0.2, log)
+    timings = dict(
+        time_rows(
+            list(rows.values()),
+            paths,
+            threads,
+            batch_sizes,
+            values.repeats,
+            MIN_SECONDS,
+        )
     )
     points = []
     for (num_mux, side), row in rows.items():
@@ -131,5 +122,59 @@ def _measure(models, batch_sizes, values, threads, folder):
     return points
 
 
+def scaling_row(size, num_mux, image_size, precision):
+    """The fused ViT for N = 1, else a ConcatPlexer split after `DEPTH` blocks."""
+    if num_mux == 1:
+        row = vit_row(size, precision)
+    else:
+        row = concat_row(size, num_mux, precision, patchifier_depth=DEPTH)
+    return dataclasses.replace(
+        row, name=f"N = {num_mux}, {image_size} px", image_size=image_size
+    )
+
+
+def predicted_gmacs(stages, num_mux, batch_size):
+    """GMACs per image at a batch size.
+
+    A last group that is not full costs as much as a full one.
+
+    Args:
+        stages: dict, stage -> GMACs per image of full groups.
+        num_mux: int. N.
+        batch_size: int.
+    """
+    filled = math.ceil(batch_size / num_mux) * num_mux / batch_size
+    shared = stages["backbone"]
+    return sum(stages.values()) + (filled - 1) * shared
+
+
+def add_predictions(points):
+    """Adds `predicted`, images/s, to every point.
+
+    From the ViT's speed at the same image size and batch, and the ratio of the
+    costs; for the ViT itself from its speed at the smallest image size.
+
+    Args:
+        points: list of dicts with `num_mux`, `image_size`, `batch_size`, `gmacs`
+            and `images_per_second`.
+    """
+    smallest = min(point["image_size"] for point in points)
+    vits = {
+        (point["image_size"], point["batch_size"]): point
+        for point in points
+        if point["num_mux"] == 1
+    }
+    for point in points:
+        side = smallest if point["num_mux"] == 1 else point["image_size"]
+        if (side, point["batch_size"]) not in vits:
+            raise ValueError(
+                f"No ViT of {side} px at batch {point['batch_size']} was measured: "
+                "--num_mux must hold 1, and --batch_sizes the --large_batch_size."
+            )
+        peer = vits[side, point["batch_size"]]
+        ratio = peer["gmacs"] / point["gmacs"]
+        point["predicted"] = peer["images_per_second"] * ratio
+
+
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main, define_flags, measures=True)

@@ -1,6 +1,6 @@
 """The scaling as a table and a picture."""
 
-from benchmarks.markdown import number, table
+from benchmarks.markdown import number, settings_line, table
 
 AXES = {
     "num_mux": "images per sequence, N",
@@ -11,22 +11,21 @@ AXES = {
 
 def page(results):
     """Returns the Markdown file: settings and a table per axis."""
-    lines = ["# Scaling", ""]
+    lines = ["# Scaling"]
     for part in ("machine", "settings"):
-        pairs = (
-            f"{name} {value}"
+        flat = {
+            name: value
             for name, value in results[part].items()
             if isinstance(value, str | int)
-        )
-        lines += [f"{part.capitalize()}: {'; '.join(pairs)}.", ""]
-    lines += [
+        }
+        lines.append(settings_line(part.capitalize(), flat))
+    lines.append(
         "Predicted: the ViT's speed at the same batch and image size times the ratio "
-        "of the costs by the closed formula; for the ViT, its speed at the smallest "
-        "images likewise.",
-    ]
+        "of the FLOPs; for the ViT, its speed at the smallest images likewise."
+    )
     for axis, title in AXES.items():
-        lines += ["", f"## Against the {title}", "", axis_table(results, axis)]
-    return "\n".join(lines) + "\n"
+        lines += [f"## Against the {title}", axis_table(results, axis)]
+    return "\n\n".join(lines) + "\n"
 
 
 def axis_table(results, axis):
@@ -63,12 +62,10 @@ def points_along(results, axis):
 
 def draw(results, path):
     """Draws measured speed, predicted speed and memory against each axis."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(2, len(AXES), figsize=(12, 6.5), sharex="col")
+    figure = Figure(figsize=(12, 6.5), layout="tight")
+    panels = figure.subplots(2, len(AXES), sharex="col")
     for column, (axis, title) in enumerate(AXES.items()):
         points = points_along(results, axis)
         lines = {}
@@ -102,6 +99,4 @@ def draw(results, path):
         speed.legend(fontsize=7)
     panels[0, 0].set_ylabel("images/s")
     panels[1, 0].set_ylabel("peak memory, MiB")
-    figure.tight_layout()
     figure.savefig(path, dpi=80)
-    pyplot.close(figure)

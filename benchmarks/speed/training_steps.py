@@ -8,16 +8,15 @@ cost of replication, not a gain. All steps are timed in turn, round by round.
 
 import functools
 import json
-import pathlib
 
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import flags
 
 import keras_concatplexer as kcp
-from benchmarks import machine
-from benchmarks.accuracy.recipe import classification_loss
+from benchmarks import command, folders, machine
+from benchmarks.markdown import number, table
 from benchmarks.timing import MIN_REPEATS, interleaved_seconds
 
 NUM_CLASSES = 10
@@ -35,15 +34,13 @@ MODELS = {
 REPLICAS = (1, 2)
 
 
-def define_flags(flag_values=flags.FLAGS):
+def define_flags():
     """Defines the command's flags."""
-    own = {"flag_values": flag_values}
-    flags.DEFINE_string("size", "vit_nano4", "Size of the ViT.", **own)
-    flags.DEFINE_integer("image_size", 32, "Side of the images in pixels.", 1, **own)
-    flags.DEFINE_integer("batch_size", 64, "Images per step, of all.", 1, **own)
-    flags.DEFINE_integer("repeats", MIN_REPEATS, "Rounds.", MIN_REPEATS, **own)
-    flags.DEFINE_string("out", "benchmarks/results/training.json", "Results.", **own)
-    flags.DEFINE_bool("allow_load", False, "Measure on a busy machine too.", **own)
+    flags.DEFINE_string("size", "vit_nano4", "Size of the ViT.")
+    flags.DEFINE_integer("image_size", 32, "Side of the images in pixels.", 1)
+    flags.DEFINE_integer("batch_size", 64, "Images per step, of all.", 1)
+    flags.DEFINE_integer("repeats", MIN_REPEATS, "Rounds.", MIN_REPEATS)
+    command.define_path("out", "benchmarks/results", "Folder of the results.")
 
 
 def strategies():
@@ -70,7 +67,10 @@ def training_step(wrap, strategy, size, image_shape, batch_size):
     labels = rng.integers(NUM_CLASSES, size=batch_size)
     with strategy.scope():
         model = wrap(kcp.vit.keras_cv_vit(size, image_shape, NUM_CLASSES))
-        model.compile(keras.optimizers.AdamW(1e-3), classification_loss())
+        model.compile(
+            keras.optimizers.AdamW(1e-3),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
     dataset = tf.data.Dataset.from_tensors((images, labels)).repeat()
     batches = iter(strategy.experimental_distribute_dataset(dataset))
     # One short epoch builds the optimizer as any training does.
@@ -102,25 +102,24 @@ def measure(size, image_shape, batch_size, repeats=MIN_REPEATS):
     return rates
 
 
-def table(rates):
+def rates_table(rates):
     """Returns the rates as a Markdown table."""
-    lines = ["| model | replicas | images/s | x ViT |", "|---|---|---|---|"]
-    for count in map(str, REPLICAS):
-        for name, by_count in rates.items():
-            ratio = by_count[count] / rates["vit"][count]
-            lines.append(f"| {name} | {count} | {by_count[count]:.0f} | {ratio:.2f} |")
-    return "\n".join(lines)
+    lines = [
+        [
+            name,
+            count,
+            number(by_count[count], 0),
+            number(by_count[count] / rates["vit"][count], 2),
+        ]
+        for count in map(str, REPLICAS)
+        for name, by_count in rates.items()
+    ]
+    return table(["model", "replicas", "images/s", "x ViT"], lines)
 
 
-def main(argv):
+def main(values):
     """Measures, writes the results and prints the table."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
-    values = flags.FLAGS
-    if not values.allow_load:
-        machine.check_idle()
+    out = folders.own(values.out)
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0],
         [tf.config.LogicalDeviceConfiguration()] * max(REPLICAS),
@@ -135,13 +134,10 @@ def main(argv):
         "repeats": values.repeats,
         "images_per_second": rates,
     }
-    path = pathlib.Path(values.out)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=2) + "\n")
+    (out / "training.json").write_text(json.dumps(results, indent=2) + "\n")
     print(json.dumps(results["machine"]))
-    print(table(rates))
+    print(rates_table(rates))
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    command.run(main, define_flags, measures=True)

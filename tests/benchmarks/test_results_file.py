@@ -30,6 +30,15 @@ def test_writers_side_by_side_do_not_cut_lines(tmp_path):
     assert len(rows) == 200 and all(row["text"].endswith("!") for row in rows)
 
 
+def test_a_line_that_was_cut_off_is_no_row(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"name": "a"}\n{"name": "b", "accu')
+    results = ResultsFile(path)
+    assert results.rows() == [{"name": "a"}]
+    results.append({"name": "b"})
+    assert results.rows() == [{"name": "a"}, {"name": "b"}]
+
+
 @pytest.mark.parametrize("line", ['{"name": "a"', "[1, 2]", "3"])
 def test_a_bad_line_is_named(tmp_path, line):
     path = tmp_path / "rows.jsonl"

@@ -21,10 +21,13 @@ def workdir(make_vit, tmp_path):
 
 
 def test_the_model_and_its_data(workdir, digits_dir):
-    model, dataset = trained.load(workdir(), "digits", digits_dir, "test[:50]", 32)
-    batches = [(model(images), labels.numpy()) for images, labels in dataset]
-    assert [logits.shape for logits, _ in batches] == [(32, 10), (18, 10)]
-    assert set(np.concatenate([labels for _, labels in batches])) == set(range(10))
+    arguments = (workdir(), "digits", digits_dir)
+    model, images, labels = trained.load_arrays(*arguments, "test[:100]")
+    assert images.shape == (100, *SHAPE) and set(labels) == set(range(10))
+    assert model(images[:3]).shape == (3, 10)
+    _, first, _ = trained.load_arrays(*arguments, "test[:100]", limit=70)
+    np.testing.assert_array_equal(first, images[:70])
+    assert trained.num_images("digits", digits_dir, "test[:50]") == 50
 
 
 @pytest.mark.parametrize(
@@ -37,15 +40,15 @@ def test_the_model_and_its_data(workdir, digits_dir):
 )
 def test_data_that_is_not_there(workdir, digits_dir, dataset, split, message):
     with pytest.raises(ValueError, match=message):
-        trained.load(workdir(), dataset, digits_dir, split, 32)
+        trained.load_arrays(workdir(), dataset, digits_dir, split)
 
 
 def test_a_run_on_other_data(workdir, digits_dir):
     folder = workdir(class_names=["cat", "dog"])
     with pytest.raises(ValueError, match="trained on other classes than those of"):
-        trained.load(folder, "digits", digits_dir, "test", 32)
+        trained.load_arrays(folder, "digits", digits_dir)
 
 
 def test_no_run(tmp_path, digits_dir):
     with pytest.raises(ValueError, match="holds no trained model"):
-        trained.load(tmp_path, "digits", digits_dir, "test", 32)
+        trained.load_arrays(tmp_path, "digits", digits_dir)

@@ -1,100 +1,84 @@
 import json
+import subprocess
+import sys
 
 import pytest
-from absl import flags
 
-from benchmarks.accuracy import arrays, frontier, frontier_speed, frontier_training
-from benchmarks.accuracy.recipe import TrainingCost
-
-
-@pytest.fixture
-def make_plan(tiny_raw, tiny_size, tmp_path, monkeypatch):
-    monkeypatch.setitem(
-        frontier.frontier_rows.kcp.vit.SIZES, "vit_tiny_frontier", tiny_size
-    )
-    arrays.save_npz(tmp_path / "tiny.npz", tiny_raw)
-
-    def make(*changes):
-        values = flags.FlagValues()
-        frontier.define_flags(values)
-        given = (
-            f"--dataset={tmp_path}/tiny.npz",
-            "--size=vit_tiny_frontier",
-            "--epochs=2",
-            "--batch_size=32",
-            "--seeds=0",
-            "--rows=vit",
-            f"--out={tmp_path}/results",
-        )
-        values(["frontier", *given, *changes])
-        return frontier.make_plan(values)
-
-    return make
+import keras_concatplexer as kcp
+from benchmarks.accuracy import frontier, frontier_speed
+from benchmarks.accuracy.frontier_rows import PROTOCOLS
+from benchmarks.results_file import ResultsFile
 
 
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        ("--seeds=0,x", "--seeds must name integers"),
-        ("--seeds=", "--seeds must name integers"),
-        ("--dataset=none.npz", "There is no file none.npz"),
-        ("--images=65", "65 train images wanted"),
-        ("--batch_size=65", "do not fill one batch"),
-        ("--rows=vit,mux", "no training 'mux'"),
-    ],
-)
-def test_bad_flags_are_refused_before_any_training(make_plan, change, message):
-    with pytest.raises(ValueError, match=message):
-        make_plan(change)
+@pytest.mark.parametrize("texts", [["0", "x"], [], ["-1"]])
+def test_seeds_are_numbers(texts):
+    with pytest.raises(ValueError, match="--seeds must name integers"):
+        frontier.checked_seeds(texts)
+    assert frontier.checked_seeds(["0", " 2"]) == [0, 2]
 
 
-def test_a_busy_machine_is_not_measured(make_plan, monkeypatch):
-    monkeypatch.setattr("os.getloadavg", lambda: (99.0, 0, 0))
-    with pytest.raises(RuntimeError, match="--allow_load"):
-        make_plan("--measure")
-    make_plan("--measure", "--allow_load")
-
-
-def test_rows_then_speed_then_both_in_the_table(
-    make_plan, monkeypatch, tmp_path, capsys
-):
-    plan = make_plan("--seeds=0,1")
-    plan.report()
-    assert "no row of these settings" in capsys.readouterr().out
-    monkeypatch.setattr(frontier_training, "train", lambda *_, **__: TrainingCost())
-    monkeypatch.setattr(frontier_training, "accuracy", lambda *_: 0.5)
-    plan.train(tmp_path / "vits")
-    plan.report()
-    assert "on the front, GMACs per image" in capsys.readouterr().out
+def test_every_precision_of_every_model_is_timed(tiny_vit, monkeypatch):
     monkeypatch.setattr(
         frontier_speed,
         "interleaved_seconds",
         lambda functions, repeats: {
-            key: (function(), 0.5)[1] for key, function in functions.items()
+            key: (function(), 2.0)[1] for key, function in functions.items()
         },
     )
-    plan.measure()
-    plan.report()
-    out = capsys.readouterr().out
-    assert "| vit | " in out and "| 64 | " in out and "front, images/s, float32" in out
-    stem = tmp_path / "results" / "frontier_tiny"
-    assert stem.with_suffix(".md").read_text() == out
-    assert stem.with_suffix(".png").exists()
-    # Speeds of another size are not taken.
-    speed_file = tmp_path / "results" / "frontier_tiny_speed.json"
-    speed = json.loads(speed_file.read_text())
-    assert speed["unfused"] == [] and "machine" in speed
-    speed_file.write_text(json.dumps({**speed, "image_shape": [9, 9, 1]}))
-    plan.report()
-    assert "images/s" not in capsys.readouterr().out
+    elastic = kcp.ElasticConcatPlexer(tiny_vit, (1, 2))
+    found = frontier_speed.measure({"vit": (tiny_vit, 1), "n2": (elastic, 2)}, 8)
+    assert found["unfused"] == [] and found["images_per_second"].keys() >= {"float32"}
+    for rates in found["images_per_second"].values():
+        assert rates == {"vit": 4.0, "n2": 4.0}
 
 
-def test_equal_graphs_are_timed_once(tiny_size, monkeypatch):
-    monkeypatch.setattr(
-        frontier_speed,
-        "interleaved_seconds",
-        lambda functions, repeats: dict.fromkeys(functions, 2.0),
+def test_the_report_takes_what_is_there(tmp_path, capsys):
+    results = ResultsFile(tmp_path / "rows.jsonl")
+    given = PROTOCOLS["A"], results, tmp_path / "speed.json", tmp_path / "frontier"
+    frontier.report(*given)
+    assert "no row yet" in capsys.readouterr().out
+    results.append(
+        {
+            "name": "vit",
+            "seed": 0,
+            "test_accuracy": 0.5,
+            "num_test_images": 100,
+            "gmacs_per_image": 1.0,
+            "images_seen": 10,
+            "seconds": 1.0,
+        }
     )
-    names = ["vit half", "vit", "tome n2 untrained"]
-    found = frontier_speed.measure(names, tiny_size, (8, 8, 1), 4, batch_size=8)
-    assert found["images_per_second"]["float32"] == {"vit": 4.0, "tome n2": 4.0}
+    frontier.report(*given)
+    out = capsys.readouterr().out
+    assert (tmp_path / "frontier.md").read_text() == out and "50.0 ± 5.0" in out
+    assert (tmp_path / "frontier.png").exists()
+    given[2].write_text(json.dumps({"images_per_second": {"float32": {"vit": 7}}}))
+    frontier.report(*given)
+    assert "images/s, float32" in capsys.readouterr().out
+
+
+@pytest.mark.large
+def test_rows_are_trained_resumed_and_measured_by_the_command(tmp_path, digits_dir):
+    command = [
+        *(sys.executable, "-m", "benchmarks.accuracy.frontier", "--dataset=digits"),
+        *(f"--data_dir={digits_dir}", "--epochs=1", "--teacher_epochs=1"),
+        *("--train_split=train[:25%]", "--test_split=test[:64]"),
+        *("--row=3 of 6 blocks", "--row=elastic", "--row=ToMe n2, untrained"),
+        *(f"--out={tmp_path}/results", f"--workdir={tmp_path}/runs", "--allow_load"),
+    ]
+
+    def run(*more):
+        done = subprocess.run([*command, *more], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert run().count("-m train") == 3
+    again = run()
+    assert "-m train" not in again and "| elastic n4 | 4 |" in again
+    assert "images/s, bfloat16" in run("--measure")
+    rows = ResultsFile(tmp_path / "results" / "frontier_A_digits.jsonl").rows()
+    assert [row["name"] for row in rows] == [
+        *("teacher", "3 of 6 blocks", "elastic n1", "elastic n2", "elastic n4"),
+        "ToMe n2, untrained",
+    ]
+    assert {row["images_seen"] for row in rows} == {0, 256}

@@ -1,37 +1,66 @@
+import dataclasses
+
 import pytest
 
 import keras_concatplexer as kcp
-from benchmarks.accuracy.frontier_rows import check, trainings
-
-
-def test_each_row_has_one_name_and_the_graph_of_a_training():
-    rows = [row for training in trainings().values() for row in training.rows]
-    names = [row.name for row in rows]
-    assert len(set(names)) == len(names)
-    assert {row.graph for row in rows} <= trainings().keys()
-    assert {"elastic n1", "elastic n2", "elastic n4"} <= set(names)
-
-
-def test_the_plain_alternatives_cost_less():
-    size = kcp.vit.SIZES["vit_nano4"]
-    cost = {
-        name: kcp.flops.vit_cost(training.size(size), (32, 32, 3), 10).gmacs_per_image
-        for name, training in trainings().items()
-        if name.startswith("vit") and name != "vit half"
-    }
-    assert len(cost) == 5 and min(set(cost) - {"vit"}, key=cost.get) == "vit coarse"
-    assert all(cost[name] < cost["vit"] for name in cost if name != "vit")
-
-
-@pytest.mark.parametrize(
-    "names, size, side, epochs, message",
-    [
-        (["vit", "vitt"], "vit_nano4", 32, 2, "no training 'vitt'. .* concat n2 group"),
-        (["vit"], "vit_nano5", 32, 2, "Unknown `size`"),
-        (["vit coarse"], "vit_nano4", 12, 2, "'vit coarse' cannot be built: .*patch"),
-        (["vit", "vit half"], "vit_nano4", 32, 3, "'vit half' .* epochs=3"),
-    ],
+from benchmarks.accuracy.frontier_rows import (
+    DATASETS,
+    PROTOCOLS,
+    SHARED,
+    TEACHER,
+    chosen_rows,
 )
-def test_what_cannot_run_is_refused(names, size, side, epochs, message):
-    with pytest.raises(ValueError, match=message):
-        check(names, size, (side, side, 3), 10, epochs)
+from train.config import Config
+
+ROWS = [(name, row) for name, protocol in PROTOCOLS.items() for row in protocol.rows]
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_each_result_has_one_name(name):
+    rows = PROTOCOLS[name].rows
+    names = [found for row in (TEACHER, *rows) for found, _ in row.results]
+    assert len(set(names)) == len(names)
+
+
+def test_all_settings_are_those_of_the_training_command():
+    known = {field.name for field in dataclasses.fields(Config)}
+    for name, row in ROWS:
+        settings = {**SHARED, **PROTOCOLS[name].recipe, **row.recipe, **row.model}
+        assert settings.keys() <= known
+
+
+def test_the_plain_alternatives_cost_less_and_can_be_built():
+    for dataset in DATASETS.values():
+        size = kcp.vit.SIZES[dataset.size]
+        sizes = {row.name: row.size(size) for row in PROTOCOLS["A"].rows}
+        height = dataset.image_shape[0]
+        assert all(height % found.patch_size == 0 for found in sizes.values())
+        assert all(f.hidden_dim % f.num_heads == 0 for f in sizes.values())
+        assert sizes["4 of 6 blocks"].num_layers == 4
+        assert sizes["3 of 6 blocks"].num_layers == 3
+        assert sizes["narrow"].hidden_dim < size.hidden_dim
+        assert sizes["coarse"].patch_size == 2 * size.patch_size
+        assert sizes["concat n2 image, depth 3"] == size
+
+
+def test_rows_of_a_protocol_see_as_many_images():
+    for name, row in ROWS:
+        assert row.recipe.keys() <= {"learning_rate"}, (name, row.name)
+    assert PROTOCOLS["A"].num_epochs(49_000) == 10
+    assert PROTOCOLS["B"].num_epochs(49_000) * 49_000 >= 1_000_000
+    assert PROTOCOLS["B"].num_epochs(2_000_000) == 1
+
+
+def test_all_of_protocol_a_has_the_teacher():
+    for row in PROTOCOLS["A"].rows:
+        assert row.distilled or not row.trained
+        assert row.inherits or row.family == "smaller ViT"
+    assert not any(row.inherits for row in PROTOCOLS["B"].rows)
+
+
+def test_rows_are_chosen_by_name():
+    protocol = PROTOCOLS["A"]
+    assert chosen_rows(protocol, []) == list(protocol.rows)
+    assert [row.name for row in chosen_rows(protocol, ["ToMe n2"])] == ["ToMe n2"]
+    with pytest.raises(ValueError, match="no row 'tome'. Expected some of: vit; 4 of"):
+        chosen_rows(protocol, ["tome"])

@@ -16,7 +16,7 @@ TABLES = {
     "fast": {1: 4000.0, 2: 7000.0, 4: 12000.0},
     "two": {1: 18.9, 4: 39.5},
 }
-SEEDS = range(5)
+SEEDS = range(3)
 
 
 def target_of(server):
@@ -90,7 +90,7 @@ def test_the_table():
     server = Server(TABLES["measured"])
     names = ["adaptive", "N = 4"]
     runs = [adaptive.run(server, target_of(server), seed, names) for seed in (0, 1)]
-    lines = adaptive.table(runs, server, target_of(server)).splitlines()
+    lines = adaptive.phases_table(runs, server, target_of(server)).splitlines()
     assert len(lines) == 2 + len(adaptive.spans(server))
     assert len({line.count("|") for line in lines}) == 1
     assert "2 of 2" in lines[2] and lines[2].startswith("| low |")

@@ -1,6 +1,6 @@
 """A runtime that computes nothing, for the tests of the worker's protocol."""
 
-from benchmarks.speed.runner import Runner
+from benchmarks.speed.runtimes import Runner
 
 
 class DummyRunner(Runner):

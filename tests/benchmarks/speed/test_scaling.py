@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.speed.scaling_points import (
+from benchmarks.speed.scaling import (
     add_predictions,
     predicted_gmacs,
     scaling_row,
@@ -59,3 +59,9 @@ def test_predictions_and_axes(results, tmp_path):
     assert "| 4 | 384 | 8 | 3.00 | 12.0 | 12.0 | 1.00 | 100 |" in page(results)
     draw(results, tmp_path / "scaling.png")
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_vit_of_the_same_batch_is_needed(results):
+    points = [point for point in results["points"] if point["num_mux"] != 1]
+    with pytest.raises(ValueError, match="No ViT of 224 px at batch 8"):
+        add_predictions(points)

@@ -1,18 +1,18 @@
 import copy
 import csv
 import io
+import json
 import re
 import subprocess
 import sys
+import types
 
 import pytest
 
-from benchmarks.speed import report, runtimes
+from benchmarks.speed import report, runtimes, throughput
 from benchmarks.speed.measuring import memory_of
-from benchmarks.speed.ordering import compare_order
-from benchmarks.speed.plot import draw
-from benchmarks.speed.results import collect
-from benchmarks.speed.rows import GEMMS, Row, full_rows, quick_rows, vit_row
+from benchmarks.speed.results import collect, compare_order
+from benchmarks.speed.rows import GEMMS, PLAIN, Row, full_rows, quick_rows, vit_row
 from benchmarks.timing import Timing
 
 
@@ -34,19 +34,14 @@ def results():
         | {gemm.name: constant(7.438e9 / 1e11) for gemm in GEMMS}
         for size in (1, 8)
     }
-    settings = {
-        "batch_sizes": [1, 8],
-        "reference_batch_size": 8,
-        "memory_batch_size": 8,
-        "skipped": {"elastic": "not yet"},
-    }
+    settings = {"memory_batch_size": 8, "skipped": {"elastic": "not yet"}}
     return collect(rows, exported, timings, {"half": 2**20}, settings)
 
 
 def test_rows_are_unique_and_share_files_where_they_can():
     rows = full_rows()
     assert len({row.name for row in rows}) == len(rows)
-    elastic = [row for row in rows if row.costs_at]
+    elastic = [row for row in rows if row.num_mux]
     assert [row.signature for row in elastic] == [f"predict_n{n}" for n in (1, 2, 4)]
     assert len({row.file_key for row in elastic}) == 1
     others = [row.file_key for row in rows if row.file_format == "saved_model"]
@@ -79,7 +74,7 @@ def test_tables(results, tmp_path):
     read = list(csv.DictReader(io.StringIO(report.csv_text(results))))
     assert len(read) == 6 and read[-1]["name"] == "half"
     assert float(read[-1]["p95_ms"]) == pytest.approx(2500)
-    draw(results, tmp_path / "rows.png")
+    report.draw(results, tmp_path / "rows.png")
     assert (tmp_path / "rows.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -112,16 +107,67 @@ def test_missing_peers_are_reported(monkeypatch):
     assert skipped["vit_b16, ONNX Runtime, float32"] == "not installed: tf2onnx"
 
 
+def test_rows_that_were_left_out_have_no_ratios(results):
+    plain, _, half = list(results["rows"])
+    rows = [Row(plain, fuse=False), Row(half, kind="concat")]
+    costs = {"gmacs_per_image": 2.0, "gmacs_executed": 2.0}
+    limits = {gemm.name: constant(0.1) for gemm in GEMMS}
+    timings = {
+        1: {plain: constant(1.0), half: constant(0.2), **limits},
+        8: {half: constant(1.6), **limits},
+    }
+    settings = {"memory_batch_size": 8}
+    found = collect(rows, dict.fromkeys((plain, half), costs), timings, {}, settings)
+    assert "over_plain_keras" not in found["rows"][half]
+    assert found["rows"][half]["of_gemm_limit"] > 0
+    assert "of_gemm_limit" not in found["rows"][plain]
+    assert found["settings"]["reference_batch_size"] == 8
+    assert f"| {PLAIN} | 2.00 | 2.00 | 1.0 | – |" in report.page(found)
+    del timings[8]
+    found = collect(rows, dict.fromkeys((plain, half), costs), timings, {}, settings)
+    assert found["rows"][half]["over_plain_keras"] == pytest.approx(5)
+
+
+def test_what_was_measured_is_saved_before_what_fails(tmp_path, monkeypatch):
+    def time_rows(rows, *_):
+        yield 1, {row.name: constant(1.0) for row in rows}
+        raise KeyboardInterrupt
+
+    costs = {"path": "", "gmacs_per_image": 2.0, "gmacs_executed": 2.0}
+    monkeypatch.setattr(
+        throughput, "export_rows", lambda rows, _: {row.name: costs for row in rows}
+    )
+    monkeypatch.setattr(throughput, "time_rows", time_rows)
+    monkeypatch.setattr(throughput.machine, "set_environment", lambda _: None)
+    values = types.SimpleNamespace(
+        quick=False,
+        out=str(tmp_path),
+        name="throughput",
+        batch_sizes=["1", "8"],
+        rows="^vit_b16, float32",
+        image_size=32,
+        threads=1,
+        repeats=7,
+        min_seconds=0.0,
+        max_call_seconds=1.0,
+        memory_batch_size=8,
+    )
+    with pytest.raises(KeyboardInterrupt):
+        throughput.main(values)
+    saved = json.loads((tmp_path / "throughput.json").read_text())
+    assert saved["settings"]["batch_sizes"] == [1]
+    assert saved["rows"]["vit_b16, float32"]["batches"]["1"]["calls"] == 7
+
+
 def test_a_row_is_exported_counted_and_run(tmp_path):
     from benchmarks.speed.exports import Exporter
-    from benchmarks.speed.tensorflow_runner import TensorFlowRunner
 
     row = vit_row("vit_nano4", "float32", image_size=32)
     exported = Exporter(tmp_path).export(row)
     assert exported["gmacs_executed"] < exported["gmacs_per_image"]
-    runner = TensorFlowRunner.__new__(TensorFlowRunner)
+    runner = runtimes.TensorFlow.__new__(runtimes.TensorFlow)
     # Threads can be set before TensorFlow starts only; this process has started it.
-    super(TensorFlowRunner, runner).__init__(1)
+    super(runtimes.TensorFlow, runner).__init__(1)
     runner._loaded = {}
     runner.open(row, exported["path"])
     assert len(runner.time(row.name, 3, 0.0)) == 1
@@ -143,5 +189,5 @@ def test_the_quick_command_writes_files_and_tells_the_order(tmp_path):
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert re.search(r"same order as .*throughput.json: (yes|no)", done.stdout)
-    names = {path.name for path in tmp_path.iterdir()}
+    names = {path.name for path in tmp_path.glob("throughput*")}
     assert names == {f"throughput_quick.{end}" for end in ("json", "csv", "md", "png")}

@@ -2,7 +2,7 @@ import pathlib
 
 import pytest
 
-from benchmarks.speed import measuring
+from benchmarks.speed import measuring, runtimes
 from benchmarks.speed.rows import Row
 from benchmarks.speed.worker import Worker, WorkerError
 
@@ -34,21 +34,20 @@ def test_a_worker_answers_reports_and_goes_on(target):
         Worker("no_such_module:Runner")
 
 
-def test_rows_are_timed_in_turn_after_a_warm_up(target, monkeypatch):
-    runtime = measuring.RUNTIMES["torch"]
-    fake = type(runtime)(target, target)
+def test_rows_are_timed_in_turn_after_a_warm_up(target, monkeypatch, capsys):
+    import dummy_runner
+
+    fake = runtimes.Runtime(dummy_runner.DummyRunner)
     monkeypatch.setitem(measuring.RUNTIMES, "dummy", fake)
     rows = [Row(name, image_size=4, runtime="dummy") for name in ("a", "b")]
-    lines = []
-    timings = measuring.time_rows(rows, {}, 1, [2, 64], 7, 0.0, lines.append)
-    assert {size: set(taken) for size, taken in timings.items()} == {
-        2: {"a", "b"},
-        64: {"a", "b"},
-    }
-    assert all(len(t.rounds) == 7 for taken in timings.values() for t in taken.values())
-    assert [line.split(":")[0] for line in lines] == ["batch 2", "batch 64"]
-    timings = measuring.time_rows(
-        *(rows, {}, 1, [2, 64], 7, 0.0, lines.append), max_call_seconds=0.0
-    )
-    assert [set(taken) for taken in timings.values()] == [{"a", "b"}, set()]
+    rows.append(Row("limit", kind="gemm", image_size=4, runtime="dummy"))
+    timed = measuring.time_rows(rows, {}, 1, [2, 64], 7, 0.0)
+    # Each batch size is there before the next one is begun.
+    batch_size, first = next(timed)
+    assert batch_size == 2 and set(first) == {"a", "b", "limit"}
+    assert capsys.readouterr().out.startswith("batch 2:")
+    ((batch_size, second),) = timed
+    assert batch_size == 64 and all(len(t.rounds) == 7 for t in second.values())
+    timings = dict(measuring.time_rows(rows, {}, 1, [2, 64], 7, 0.0, 0.0))
+    assert [set(taken) for taken in timings.values()] == [set(first), {"limit"}]
     assert measuring.memory_of(rows[0], None, 1, 2) > 5 * 2**20
