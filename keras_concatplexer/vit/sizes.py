@@ -23,10 +23,11 @@ class ViTSize:
 
 
 # ti to l: Dosovitskiy et al., arXiv 2010.11929, table 1, and Touvron et al.,
-# arXiv 2012.12877, table 1. The two with patches of 4 pixels, for small images,
-# are ours.
+# arXiv 2012.12877, table 1. Those with patches of 4 and 8 pixels, for small
+# images, are ours.
 SIZES = {
     "vit_nano4": ViTSize(128, 6, 4, 512, 4),
+    "vit_nano8": ViTSize(128, 6, 4, 512, 8),
     "vit_ti4": ViTSize(192, 9, 3, 768, 4),
     "vit_ti16": ViTSize(192, 12, 3, 768, 16),
     "vit_s16": ViTSize(384, 12, 6, 1536, 16),
