@@ -25,6 +25,8 @@ setup(
             "savedmodel_export.*",
         ]
     ),
+    # serve.sh, docker-compose.yml and monitoring.config.
+    package_data={"savedmodel_export.serving": ["templates/*"]},
     python_requires=">=3.11",
     install_requires=[
         "tensorflow>=2.20,<2.21",

@@ -1,105 +1,110 @@
-"""Command line: `python -m savedmodel_export --workdir=RUN --export_dir=DIR`."""
+"""Exports the model of a training run, checked and published as a new version.
 
-import json
-import pathlib
+`python -m savedmodel_export --workdir=runs/first --export_dir=served/first`
+"""
+
 import sys
 
-import keras
-from absl import app, flags, logging
+from absl import flags
 
-from keras_concatplexer import bundle
-from savedmodel_export.decoding import DEFAULT_MAX_PIXELS
-from savedmodel_export.exporter import export
-from savedmodel_export.fused.classifier import PRECISIONS
-from savedmodel_export.other_formats import FORMATS, export_other
-from savedmodel_export.serving.configuration import write_serving_files
-from savedmodel_export.signatures import INPUT_DTYPES
-from savedmodel_export.verify.verification import VerificationError
+from savedmodel_export import command
+from savedmodel_export.choices import (
+    INPUT_DTYPES,
+    MAX_BATCH_SIZE,
+    PRECISIONS,
+    SAVED_MODEL,
+)
+from savedmodel_export.formats import FORMATS
 
-SAVED_MODEL = "tf_saved_model"
+with command.topic("From where to where"):
+    command.define_path("workdir", None, "Folder of a training run.", required=True)
+    command.define_path("export_dir", None, "Folder of the versions.", required=True)
+    flags.DEFINE_string("checkpoint", "best", "Which of the run's models: best, last.")
+    flags.DEFINE_integer(
+        "keep",
+        None,
+        "Versions to keep; all by default. Labelled ones stay.",
+        lower_bound=1,
+    )
+with command.topic("Form"):
+    flags.DEFINE_enum(
+        "format",
+        SAVED_MODEL,
+        (SAVED_MODEL, *FORMATS),
+        "For TensorFlow Serving, or a file of another runtime.",
+    )
+# Their names are those of the parameters of `export`.
+with command.topic(f"Of --format={SAVED_MODEL}") as options:
+    flags.DEFINE_bool("fuse", True, "Export the fused graph, faster on a CPU.")
+    flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of the fused graph.")
+    flags.DEFINE_enum(
+        "input_dtype", "float32", INPUT_DTYPES, "Type of the flat images."
+    )
+    flags.DEFINE_integer(
+        "default_num_mux",
+        None,
+        "Images per sequence where a request names none, of an elastic model; its "
+        "first by default.",
+    )
+    flags.DEFINE_integer(
+        "max_pixels",
+        None,
+        "Refuse larger encoded images; by default above 2^24 pixels.",
+        lower_bound=1,
+    )
+    flags.DEFINE_integer(
+        "max_batch_size",
+        MAX_BATCH_SIZE,
+        "Largest batch the server may form.",
+        lower_bound=1,
+    )
+    flags.DEFINE_bool(
+        "serving_files", True, "Write EXPORT_DIR/serving: serve.sh, models.config ..."
+    )
+    flags.DEFINE_bool(
+        "change_mixing",
+        False,
+        "Allow a version that mixes the images of a batch beside versions that do "
+        "not, or the other way round.",
+    )
 
-flags.DEFINE_string("workdir", None, "Folder of a training run.", required=True)
-flags.DEFINE_string("export_dir", None, "Folder of the versions.", required=True)
-flags.DEFINE_enum(
-    "checkpoint", "best", bundle.CHECKPOINTS, "Which of the run's models."
-)
-flags.DEFINE_enum(
-    "format", SAVED_MODEL, (SAVED_MODEL, *FORMATS), "For TensorFlow Serving, or others."
-)
-flags.DEFINE_bool("fuse", True, "Export the fused graph, faster on a CPU.")
-flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of the fused graph.")
-flags.DEFINE_enum("input_dtype", "float32", INPUT_DTYPES, "Type of the flat images.")
-flags.DEFINE_integer(
-    "max_pixels", DEFAULT_MAX_PIXELS, "Refuse larger encoded images.", lower_bound=1
-)
-flags.DEFINE_integer(
-    "max_batch_size", 32, "Largest batch the server may form.", lower_bound=1
-)
-flags.DEFINE_integer(
-    "default_num_mux",
-    None,
-    "Images per sequence where a request names none, of an elastic model; its first.",
-)
-flags.DEFINE_integer("keep", None, "Versions to keep; all by default.", lower_bound=1)
-flags.DEFINE_bool(
-    "serving_files", True, "Write models.config, serve.sh ... beside the export_dir."
-)
 
-
-def main(argv):
-    """Exports the model of a training run and prints the version folder."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
+def main():
+    """Exports the model and prints the version's folder."""
     values = flags.FLAGS
+    given = [name for name in options if values[name].present]
+    if values.format != SAVED_MODEL and given:
+        sys.exit(
+            f"error: --{given[0]} belongs to --format={SAVED_MODEL}; "
+            f"--format={values.format} has no use for it."
+        )
+    import keras
+
+    from keras_concatplexer import bundle
+    from savedmodel_export.exporter import export
+    from savedmodel_export.model_card import training_details
+    from savedmodel_export.other_formats import export_other
+    from savedmodel_export.verify.verification import VerificationError
+
     try:
+        details = training_details(values.workdir, values.checkpoint)
         description = bundle.read_description(values.workdir)
         keras.config.set_dtype_policy(description.dtype_policy)
         model = bundle.load_model(values.workdir, values.checkpoint)
-        parts = (
+        arguments = (
             *(model, description.preprocessor, description.class_names),
             values.export_dir,
         )
-        common = {
-            "keep": values.keep,
-            "details": training_details(values.workdir, values.checkpoint),
-        }
+        common = {"keep": values.keep, "details": details}
         if values.format == SAVED_MODEL:
-            version = export(
-                *parts,
-                fuse=values.fuse,
-                precision=values.precision,
-                input_dtype=values.input_dtype,
-                max_pixels=values.max_pixels,
-                max_batch_size=values.max_batch_size,
-                default_num_mux=values.default_num_mux,
-                **common,
-            )
-            if values.serving_files:
-                write_serving_files(values.export_dir)
+            chosen = {name: values[name].value for name in given}
+            version = export(*arguments, **chosen, **common)
         else:
-            version = export_other(*parts, values.format, **common)
+            version = export_other(*arguments, values.format, **common)
     except (ValueError, VerificationError) as error:
         sys.exit(f"error: {error}")
     print(version)
 
 
-def training_details(workdir, checkpoint):
-    """Returns what a run's files say of its training, for the model card."""
-
-    def read(name):
-        path = pathlib.Path(workdir) / name
-        return json.loads(path.read_text()) if path.is_file() else {}
-
-    config, results = read("config.json"), read("results.json")
-    return {
-        "dataset": config.get("dataset"),
-        "test_accuracy": results.get(checkpoint, {}).get("accuracy"),
-        "checkpoint": checkpoint,
-        "training_config": config,
-    }
-
-
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

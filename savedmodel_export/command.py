@@ -19,11 +19,16 @@ _topics = []
 
 @contextlib.contextmanager
 def topic(title):
-    """Shows the flags that are defined inside it under one title in `--help`."""
-    before = set(flags.FLAGS)
-    yield
+    """Shows the flags that are defined inside it under one title in `--help`.
+
+    Yields:
+        list that holds the names of these flags after the block.
+    """
+    before, names = set(flags.FLAGS), []
+    yield names
+    names += sorted(set(flags.FLAGS) - before)
     _topics.append(title)
-    for name in set(flags.FLAGS) - before:
+    for name in names:
         # absl prints flags module by module: a topic is a module of its own there.
         flags.FLAGS.register_key_flag_for_module(title, flags.FLAGS[name])
 

@@ -1,25 +1,30 @@
 """From a trained classifier to a version folder: build, check, publish."""
 
-import contextlib
 import math
 
 import numpy as np
 import tensorflow as tf
 
 from keras_concatplexer.arguments import one_of, positive_int
+from keras_concatplexer.bundle import check_class_names
 from keras_concatplexer.models import by_num_mux, mixes_images
+from savedmodel_export.choices import INPUT_DTYPES, MAX_BATCH_SIZE, SAVED_MODEL
 from savedmodel_export.decoding import DEFAULT_MAX_PIXELS
 from savedmodel_export.inference import infer_at_each, variables_of
-from savedmodel_export.model_card import write_model_card
-from savedmodel_export.publishing import prune, publish, unfinished_version, writing
+from savedmodel_export.model_card import write_labels, write_model_card
+from savedmodel_export.publishing import writing
+from savedmodel_export.release import new_version
 from savedmodel_export.serving.batching import (
     allowed_batch_sizes,
     write_batching_params,
 )
-from savedmodel_export.serving.configuration import labelled_versions
 from savedmodel_export.serving.warmup import write_warmup
-from savedmodel_export.signatures import INPUT_DTYPES, ServingModule, input_spec, save
-from savedmodel_export.verify.verification import default_tolerance, verify
+from savedmodel_export.signatures import GROUPS, ServingModule, input_spec, save
+from savedmodel_export.verify.verification import (
+    default_tolerance,
+    finite_answers,
+    verify,
+)
 
 LABELS = "assets.extra/labels.txt"
 
@@ -34,21 +39,30 @@ def export(
     precision="float32",
     input_dtype="float32",
     max_pixels=DEFAULT_MAX_PIXELS,
-    max_batch_size=32,
+    max_batch_size=MAX_BATCH_SIZE,
     default_num_mux=None,
     keep=None,
+    serving_files=True,
+    change_mixing=False,
     details=None,
 ):
     """Writes a SavedModel as the next version under `export_dir`.
 
     The SavedModel is reloaded in another process and all its signatures
     (`signatures.ServingModule`) are compared with the live model before it becomes
-    visible. Beside them the version holds warmup requests, batching parameters, the
-    names of the classes and `model_card.json`.
+    visible. Beside them the version holds warmup requests, batching parameters (if the
+    server may join requests), the names of the classes and `model_card.json`. Nothing
+    outside `export_dir` is written.
+
+    ```python
+    model.fit(images, labels, epochs=10)  # any classifier on preprocessed images
+    version = export(model, preprocessor, ["cat", "dog"], "served/pets")
+    ```
 
     Args:
-        model: Keras classifier, trained.
-        preprocessor: `keras_concatplexer.preprocessing.ImagePreprocessor`.
+        model: Keras classifier, trained: a plain ViT, a multiplexed or an elastic one.
+        preprocessor: `keras_concatplexer.preprocessing.ImagePreprocessor` that made
+            the model's images; it becomes a part of the exported graph.
         class_names: sequence of str, one per class.
         export_dir: folder of the versions; made if missing.
         fuse: bool. Whether to export the fused graph of a ViT
@@ -61,9 +75,13 @@ def export(
         max_batch_size: int. Largest batch that the server may form.
         default_num_mux: int or `None`. The N of an elastic model that answers where
             none is asked for; its first by default. The others answer by the
-            signatures `predict_n<N>` and `serve_bytes_n<N>`.
+            signatures `predict_n<N>`, `serve_bytes_n<N>` and `serve_groups_n<N>`.
         keep: int or `None`. Versions to keep, this one included; `None` keeps all.
-            Those that `models.config` gives a label stay in any case.
+            Those that `models.config` names stay in any case.
+        serving_files: bool. Whether to write the server's files, too, into
+            `export_dir/serving`.
+        change_mixing: bool. Whether the version may mix the images of a batch where
+            the versions before it do not, or the other way round.
         details: dict of JSON values, added to the model card: configuration of the
             training, dataset, accuracy.
 
@@ -74,44 +92,46 @@ def export(
         ValueError: if the parts do not fit, or `export_dir` cannot be written.
         VerificationError: if the reloaded SavedModel does not answer as the model.
     """
-    num_classes = model.output_shape[-1]
-    if len(class_names) != num_classes:
-        raise ValueError(
-            f"Expected one name for each of the model's {num_classes} classes. "
-            f"Received: {len(class_names)} names"
-        )
+    check_class_names(class_names, model.output_shape[-1])
     one_of("input_dtype", input_dtype, INPUT_DTYPES)
     positive_int("max_pixels", max_pixels)
-    if keep is not None:
-        positive_int("keep", keep)
-    models = by_num_mux(model)
+    models, mixes = by_num_mux(model), mixes_images(model)
     num_mux = next(iter(models)) if default_num_mux is None else default_num_mux
     one_of("default_num_mux", num_mux, tuple(models))
-    inferences = infer_at_each(models, fuse, precision)
-    inference = inferences[num_mux]
-    batch_sizes = allowed_batch_sizes(
-        max_batch_size, math.lcm(*models) if mixes_images(model) else 1
-    )
-    with unfinished_version(export_dir) as folder:
+    batch_sizes = allowed_batch_sizes(max_batch_size, math.lcm(*models) if mixes else 1)
+    with new_version(
+        export_dir,
+        file_format=SAVED_MODEL,
+        mixes_images=mixes,
+        keep=keep,
+        serving_files=serving_files,
+        change_mixing=change_mixing,
+    ) as release:
+        inferences = infer_at_each(models, fuse, precision)
+        inference = inferences[num_mux]
         module = ServingModule(
             {n: each.predict for n, each in inferences.items()},
             variables_of(inferences),
             *(preprocessor, class_names, num_mux),
             input_dtype=input_dtype,
             max_pixels=max_pixels,
+            mixes_images=mixes,
         )
         with writing(export_dir, errors=(OSError, tf.errors.OpError)):
-            save(module, str(folder))
-            write_warmup(folder, module.signatures, batch_sizes)
-            write_batching_params(folder, batch_sizes)
-            (folder / LABELS).write_text("".join(f"{name}\n" for name in class_names))
+            save(module, str(release.folder))
+            write_warmup(release.folder, module.signatures, batch_sizes)
+            if not mixes:
+                # A server with per-model batching joins requests where it finds this.
+                write_batching_params(release.folder, batch_sizes)
+            write_labels(release.folder / LABELS, class_names)
             write_model_card(
-                folder,
+                release.folder,
                 model,
                 num_mux=num_mux,
-                mixes_images=mixes_images(model),
+                format=SAVED_MODEL,
+                mixes_images=mixes,
                 image_shape=preprocessor.image_shape,
-                num_classes=num_classes,
+                num_classes=len(class_names),
                 precision=inference.precision,
                 fused=inference.fused,
                 signatures=sorted(module.signatures),
@@ -124,13 +144,8 @@ def export(
             default_tolerance(inference.precision),
             default_tolerance(model.compute_dtype),
         )
-        _check(folder, module, models, preprocessor, class_names, tolerance)
-        with writing(export_dir):
-            version = publish(folder)
-    if keep is not None:
-        with contextlib.suppress(OSError):  # The new version is there all the same.
-            prune(export_dir, keep, labelled_versions(export_dir))
-    return version
+        _check(release.folder, module, models, preprocessor, class_names, tolerance)
+    return release.version
 
 
 def _check(folder, module, models, preprocessor, class_names, tolerance):
@@ -140,11 +155,11 @@ def _check(folder, module, models, preprocessor, class_names, tolerance):
         num_mux = module.num_mux_of[name]
         shape = (3 * num_mux, *preprocessor.image_shape)
         images = rng.integers(0, 256, shape, "uint8")
-        # `serve_groups` takes full groups only; the others' last one is not full.
-        given = images if name == "serve_groups" or num_mux == 1 else images[:-1]
+        # Groups are given full; the last one of a flat batch is not.
+        in_groups = name.startswith(GROUPS)
+        given = images if in_groups or num_mux == 1 else images[:-1]
         inputs[name] = _request(name, given, num_mux, function)
-        answers = models[num_mux](preprocessor(given), training=False)
-        logits[name] = np.asarray(tf.cast(answers, tf.float32))
+        logits[name] = finite_answers(models[num_mux], preprocessor(given))
     verify(folder, inputs, logits, class_names, tolerance)
 
 
@@ -154,7 +169,7 @@ def _request(name, images, num_mux, function):
     if dtype != tf.string:
         images = images.astype(dtype.as_numpy_dtype)
         groups = (-1, num_mux, *images.shape[1:])
-        return images.reshape(groups) if name == "serve_groups" else images
+        return images.reshape(groups) if name.startswith(GROUPS) else images
     encoded = [tf.io.encode_png(image).numpy() for image in images]
     if name == "classify":
         encoded = [_example(image) for image in encoded]

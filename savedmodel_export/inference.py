@@ -6,7 +6,8 @@ from collections.abc import Callable
 from absl import logging
 
 from keras_concatplexer.arguments import one_of
-from savedmodel_export.fused.classifier import PRECISIONS, CannotFuse, FusedClassifier
+from savedmodel_export.choices import PRECISIONS
+from savedmodel_export.fused.classifier import CannotFuse, FusedClassifier
 from savedmodel_export.fused.cpu import multiplies_bfloat16
 
 
@@ -27,7 +28,7 @@ class Inference:
     fused: bool
 
 
-def choose_inference(model, fuse=True, precision="float32", like=None):
+def choose_inference(model, fuse=True, precision="float32", shares_with=None):
     """Returns the `Inference` of a trained classifier.
 
     A model that cannot be fused is taken as it is, with a warning that names the
@@ -38,8 +39,8 @@ def choose_inference(model, fuse=True, precision="float32", like=None):
         model: Keras classifier, trained.
         fuse: bool. Whether to build the fused graph (`fused.FusedClassifier`).
         precision: `"float32"` or, with `fuse`, `"bfloat16"`.
-        like: `Inference` or `None`. That of the same elastic model at another N,
-            whose variables a fused graph then shares.
+        shares_with: `Inference` or `None`. That of the same elastic model at another
+            N, whose variables a fused graph then shares.
 
     Raises:
         ValueError: for another precision, or bfloat16 without `fuse`.
@@ -59,7 +60,7 @@ def choose_inference(model, fuse=True, precision="float32", like=None):
     if fuse:
         try:
             fused = FusedClassifier(
-                model, precision, like.predict if like is not None else None
+                model, precision, shares_with and shares_with.predict
             )
             return Inference(fused, list(fused.variables), precision, True)
         except CannotFuse as error:
@@ -79,15 +80,17 @@ def infer_at_each(models, fuse=True, precision="float32"):
 
     Args:
         models: dict, N -> Keras classifier.
-        fuse: as of `choose_inference`.
-        precision: as of `choose_inference`.
+        fuse: bool. Whether to build the fused graph.
+        precision: `"float32"` or, with `fuse`, `"bfloat16"`.
 
     Raises:
         ValueError: as `choose_inference`.
     """
     inferences, first = {}, None
     for num_mux, model in models.items():
-        inferences[num_mux] = choose_inference(model, fuse, precision, like=first)
+        inferences[num_mux] = choose_inference(
+            model, fuse, precision, shares_with=first
+        )
         first = first or inferences[num_mux]
     return inferences
 

@@ -12,6 +12,9 @@ import numpy as np
 
 FILE_NAME = "model_card.json"
 PACKAGES = ("tensorflow", "keras", "keras-cv")
+# Among the card's `versions`; it tells our versions from other folders.
+MARK = "keras_concatplexer"
+MAX_CARD_LENGTH = 2**24
 
 
 def write_model_card(
@@ -40,20 +43,59 @@ def write_model_card(
         "gmacs_per_image_at": gmacs,
         **entries,
         "versions": {
-            "keras_concatplexer": kcp.__version__,
+            MARK: kcp.__version__,
             **{name: importlib.metadata.version(name) for name in PACKAGES},
         },
         # As `sha256sum` prints it for the one file that holds them.
         "weights_sha256": _sha256(folder, weights),
     }
     path = pathlib.Path(folder) / FILE_NAME
-    path.write_text(json.dumps(card, indent=2, default=str) + "\n")
+    path.write_text(json.dumps(card, indent=2, default=str) + "\n", "utf-8")
+
+
+def write_labels(path, class_names):
+    """Writes the names of the classes, one per line."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(f"{name}\n" for name in class_names), "utf-8")
 
 
 def read_model_card(version):
-    """Returns the card of a version as a dict; empty if it has none."""
+    """Returns the card of a version as a dict; empty if the version is not ours.
+
+    Raises:
+        ValueError: if the card is damaged.
+    """
     path = pathlib.Path(version) / FILE_NAME
-    return json.loads(path.read_text()) if path.is_file() else {}
+    try:
+        with open(path, encoding="utf-8") as file:
+            card = json.loads(file.read(MAX_CARD_LENGTH))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read as a model card: {error}") from error
+    by = card.get("versions") if isinstance(card, dict) else None
+    return card if isinstance(by, dict) and MARK in by else {}
+
+
+def training_details(workdir, checkpoint):
+    """Returns what a run's files say of its training, as entries of a card.
+
+    Raises:
+        ValueError: if one of the files is damaged.
+    """
+    from keras_concatplexer.bundle import read_json
+
+    config, results = (
+        read_json(path) if (path := pathlib.Path(workdir, name)).is_file() else {}
+        for name in ("config.json", "results.json")
+    )
+    scores = results.get(checkpoint)
+    return {
+        "dataset": config.get("dataset"),
+        "test_accuracy": scores.get("accuracy") if isinstance(scores, dict) else None,
+        "checkpoint": checkpoint,
+        "training_config": config,
+    }
 
 
 def _description(model):

@@ -4,87 +4,24 @@ A version holds one function, `images` -> logits: flat float32 images, values 0 
 255, any batch size, preprocessing included. Nothing here is for TensorFlow Serving.
 """
 
-import contextlib
-import dataclasses
 import warnings
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from keras_concatplexer.arguments import one_of, positive_int
+from keras_concatplexer.arguments import one_of
+from keras_concatplexer.bundle import check_class_names
 from keras_concatplexer.models import mixes_images
-from savedmodel_export.model_card import write_model_card
-from savedmodel_export.publishing import prune, publish, unfinished_version, writing
-from savedmodel_export.verify.verification import VerificationError, default_tolerance
-
-
-@dataclasses.dataclass(frozen=True)
-class Format:
-    """A file format and the runtime that it is checked with.
-
-    Attributes:
-        file: str, name of the model's file.
-        weights: str, name of the file that holds the weights.
-        packages: str, what to install for the export and the check.
-        load: function, path -> function, images -> logits; raises `ImportError`
-            without the runtime.
-    """
-
-    file: str
-    weights: str
-    packages: str
-    load: object
-
-
-def _load_litert(path):
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
-        Interpreter = tf.lite.Interpreter  # noqa: N806 (a class)
-    with warnings.catch_warnings():
-        # TensorFlow's own interpreter says that it will move to that package.
-        warnings.filterwarnings("ignore", message="(?s).*tf.lite.Interpreter")
-        interpreter = Interpreter(str(path))
-    (given,), (returned,) = (
-        interpreter.get_input_details(),
-        interpreter.get_output_details(),
-    )
-
-    def run(images):
-        interpreter.resize_tensor_input(given["index"], images.shape)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(given["index"], images)
-        interpreter.invoke()
-        return interpreter.get_tensor(returned["index"])
-
-    return run
-
-
-def _load_onnx(path):
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(
-        str(path), providers=["CPUExecutionProvider"]
-    )
-    (given,) = session.get_inputs()
-    return lambda images: session.run(None, {given.name: images})[0]
-
-
-def _load_openvino(path):
-    import openvino
-
-    # Its own choice is bfloat16 where the processor has it.
-    options = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(str(path), "CPU", options)
-    return lambda images: compiled([images])[0]
-
-
-FORMATS = {
-    "onnx": Format("model.onnx", "model.onnx", "onnx tf2onnx onnxruntime", _load_onnx),
-    "litert": Format("model.tflite", "model.tflite", "ai-edge-litert", _load_litert),
-    "openvino": Format("model.xml", "model.bin", "openvino", _load_openvino),
-}
+from savedmodel_export.formats import FORMATS
+from savedmodel_export.model_card import write_labels, write_model_card
+from savedmodel_export.publishing import writing
+from savedmodel_export.release import new_version
+from savedmodel_export.verify.verification import (
+    VerificationError,
+    default_tolerance,
+    finite_answers,
+    relative_difference,
+)
 
 
 def export_other(
@@ -121,33 +58,29 @@ def export_other(
         VerificationError: if the runtime does not answer as the model.
     """
     one_of("file_format", file_format, tuple(FORMATS))
-    if keep is not None:
-        positive_int("keep", keep)
+    check_class_names(class_names, model.output_shape[-1])
     chosen = FORMATS[file_format]
     images = keras.Input(preprocessor.image_shape, name="images")
     whole = keras.Model(images, model(preprocessor(images)), name=model.name)
-    with unfinished_version(export_dir) as folder:
+    mixes = mixes_images(model)
+    with new_version(
+        export_dir, file_format=file_format, mixes_images=mixes, keep=keep
+    ) as release:
         with writing(export_dir):
-            _write(whole, folder / chosen.file, file_format)
-            labels = "".join(f"{name}\n" for name in class_names)
-            (folder / "labels.txt").write_text(labels)
+            _write(whole, release.folder / chosen.file, file_format)
+            write_labels(release.folder / "labels.txt", class_names)
             write_model_card(
-                folder,
+                release.folder,
                 model,
                 weights=chosen.weights,
                 format=file_format,
-                mixes_images=mixes_images(model),
+                mixes_images=mixes,
                 image_shape=preprocessor.image_shape,
                 **(details or {}),
             )
         tolerance = default_tolerance(model.compute_dtype)
-        _check(whole, folder / chosen.file, chosen, tolerance)
-        with writing(export_dir):
-            version = publish(folder)
-    if keep is not None:
-        with contextlib.suppress(OSError):  # The new version is there all the same.
-            prune(export_dir, keep)
-    return version
+        _check(whole, release.folder / chosen.file, chosen, tolerance)
+    return release.version
 
 
 def _write(whole, path, file_format):
@@ -182,8 +115,7 @@ def _check(whole, path, chosen, tolerance):
     for batch_size in (1, 7):
         shape = (batch_size, *whole.input_shape[1:])
         images = rng.uniform(0, 255, shape).astype("float32")
-        expected = np.asarray(tf.cast(whole(images, training=False), tf.float32))
-        difference = np.abs(run(images) - expected).max() / np.abs(expected).max()
+        difference = relative_difference(run(images), finite_answers(whole, images))
         if not difference <= tolerance:
             raise VerificationError(
                 f"{path.name} does not answer as the live model: relative difference "

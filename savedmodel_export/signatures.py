@@ -5,7 +5,8 @@ import tensorflow as tf
 from savedmodel_export.decoding import DEFAULT_MAX_PIXELS, can_decode, decode_images
 
 CLASSIFY_METHOD = "tensorflow/serving/classify"
-INPUT_DTYPES = ("float32", "uint8")
+# The names of all signatures that take a group per row begin with it.
+GROUPS = "serve_groups"
 
 
 class ServingModule(tf.Module):
@@ -18,8 +19,8 @@ class ServingModule(tf.Module):
     | `serve_bytes` | `image_bytes` (B,), encoded images | as `serving_default` |
     | `classify` | `inputs` (B,), tf.Example with `image/encoded` | `classes` string and `scores` float32, (B, num_classes) |
 
-    An elastic model also has, for each N, `predict_n<N>` and `serve_bytes_n<N>`: as
-    `serving_default` and `serve_bytes`, which answer with the default N.
+    An elastic model answers these with its default N. It also has, for each N,
+    `predict_n<N>` (as `serving_default`), `serve_bytes_n<N>` and `serve_groups_n<N>`.
 
     All but `classify` return `logits` and `probabilities` (float32, (B, num_classes)),
     `class_ids` (int32, (B,)) and `classes` (string, (B,)).
@@ -36,6 +37,9 @@ class ServingModule(tf.Module):
         num_mux: int. The default N, and the images per group of `serve_groups`.
         input_dtype: `"float32"` or `"uint8"`, of `images`.
         max_pixels: int. Encoded images of more pixels are refused.
+        mixes_images: bool. Whether an image's answer depends on others: then flat
+            images with values that are not finite are refused, because they would
+            spoil the answers of their neighbours.
 
     Attributes:
         num_mux_of: dict, name of a signature -> the N that it answers with.
@@ -50,12 +54,13 @@ class ServingModule(tf.Module):
         num_mux,
         input_dtype="float32",
         max_pixels=DEFAULT_MAX_PIXELS,
+        mixes_images=False,
     ):
         super().__init__(name="classifier")
         self.weights = list(variables)
         self._preprocessor = preprocessor
         self._class_names = list(class_names)
-        self._num_mux = num_mux
+        self._mixes_images = mixes_images
         self._input_dtype = tf.as_dtype(input_dtype)
         self._max_pixels = max_pixels
 
@@ -69,20 +74,22 @@ class ServingModule(tf.Module):
         # Attributes, so that the functions are saved with the module.
         self.predict = list(traced.values())
         images, encoded = self._image_spec(image_shape), _string_spec("image_bytes")
-        groups = self._image_spec((num_mux, *image_shape))
-        functions = {
-            "serving_default": (self._images, num_mux, images),
-            "serve_groups": (self._groups, num_mux, groups),
+        kinds = {
+            ("serving_default", "predict"): (self._flat_images, images),
+            (GROUPS, GROUPS): (self._groups, None),
         }
         if can_decode(image_shape):
-            examples = _string_spec("inputs")
-            functions["serve_bytes"] = (self._bytes, num_mux, encoded)
-            functions["classify"] = (self._examples, num_mux, examples)
-        if len(predict) > 1:
-            for n in predict:
-                functions[f"predict_n{n}"] = (self._images, n, images)
-                if can_decode(image_shape):
-                    functions[f"serve_bytes_n{n}"] = (self._bytes, n, encoded)
+            kinds["serve_bytes", "serve_bytes"] = (self._bytes, encoded)
+        functions = {}
+        for (name, name_at), (function, input_spec) in kinds.items():
+            by_n = {name: num_mux}
+            if len(predict) > 1:
+                by_n |= {f"{name_at}_n{n}": n for n in predict}
+            for signature, n in by_n.items():
+                given = input_spec or self._image_spec((n, *image_shape))
+                functions[signature] = (function, n, given)
+        if can_decode(image_shape):
+            functions["classify"] = (self._examples, num_mux, _string_spec("inputs"))
         self.num_mux_of = {name: n for name, (_, n, _) in functions.items()}
         self.functions = {
             name: _traced(function, traced[n], spec)
@@ -100,14 +107,25 @@ class ServingModule(tf.Module):
     def _images(self, predict, images):
         return self._outputs(self._logits(predict, self._preprocessor(images)))
 
+    def _flat_images(self, predict, images):
+        if self._mixes_images and images.dtype.is_floating:
+            finite = tf.reduce_all(tf.math.is_finite(images), axis=(1, 2, 3))
+            first = tf.argmin(tf.cast(finite, tf.int32))
+            check = tf.debugging.Assert(
+                tf.reduce_all(finite), ["Values that are not finite in image", first]
+            )
+            with tf.control_dependencies([check]):
+                images = tf.identity(images)
+        return self._images(predict, images)
+
     def _groups(self, predict, images):
-        num_groups = tf.shape(images)[0]
+        num_groups, num_mux = tf.shape(images)[0], images.shape[1]
         # (B, N, H, W, C) -> (B * N, H, W, C): each row is one full group.
         flat = tf.reshape(images, (-1, *self._preprocessor.image_shape))
         outputs = self._images(predict, flat)
         # (B * N, ...) -> (B, N, ...)
         return {
-            name: tf.reshape(output, (num_groups, self._num_mux, *output.shape[1:]))
+            name: tf.reshape(output, (num_groups, num_mux, *output.shape[1:]))
             for name, output in outputs.items()
         }
 

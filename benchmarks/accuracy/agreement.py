@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import command, trained
-from savedmodel_export.fused.classifier import PRECISIONS, FusedClassifier
+from savedmodel_export.choices import PRECISIONS
+from savedmodel_export.fused.classifier import FusedClassifier
 
 BATCH_SIZE = 64
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 import keras_concatplexer as kcp
 from benchmarks import machine
 from benchmarks.timing import MIN_REPEATS, interleaved_seconds
-from savedmodel_export.fused.classifier import PRECISIONS
+from savedmodel_export.choices import PRECISIONS
 from savedmodel_export.inference import choose_inference
 
 

@@ -7,8 +7,9 @@ import keras_concatplexer as kcp
 from benchmarks.speed.rows import PLAIN
 from benchmarks.speed.runtimes import NUM_CLASSES
 from savedmodel_export import export
+from savedmodel_export.formats import FORMATS
 from savedmodel_export.inference import choose_inference
-from savedmodel_export.other_formats import FORMATS, export_other
+from savedmodel_export.other_formats import export_other
 
 MODELS = {
     "concat": kcp.ConcatPlexer,

@@ -19,7 +19,8 @@ import keras_concatplexer as kcp
 from benchmarks import command
 from benchmarks.markdown import number, table
 from benchmarks.timing import MIN_REPEATS
-from savedmodel_export.fused.classifier import PRECISIONS, FusedClassifier
+from savedmodel_export.choices import PRECISIONS
+from savedmodel_export.fused.classifier import FusedClassifier
 
 v1 = tf.compat.v1
 STAGES = (

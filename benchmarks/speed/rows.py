@@ -2,8 +2,9 @@
 
 import dataclasses
 
+from savedmodel_export.choices import PRECISIONS
+
 PLAIN = "vit_b16, plain Keras"
-PRECISIONS = ("float32", "bfloat16")
 # To save time on a long table, one scope alone in float32.
 SCOPES = {"float32": ("group",), "bfloat16": ("group", "image")}
 DEPTHS = {2: 6, 4: 3}

@@ -20,8 +20,6 @@ from savedmodel_export.fused.multiplexers import (
     KerasMultiplexer,
 )
 
-PRECISIONS = ("float32", "bfloat16")
-
 
 class CannotFuse(ValueError):
     """Raised for a model without a fused form; the message names the layer."""
@@ -38,8 +36,8 @@ class FusedClassifier(tf.Module):
         model: trained ViT of `keras_concatplexer.vit`, or a multiplexed one.
         precision: `"float32"` or `"bfloat16"`, of weights and tokens; the head
             is computed in float32.
-        like: `FusedClassifier` or `None`. One of the same precision, of a model with
-            the same ViT and depth, whose embedding, blocks and head this one then
+        shares_with: `FusedClassifier` or `None`. One of the same precision, of a model
+            with the same ViT and depth, whose embedding, blocks and head this one then
             shares: the several N of an elastic model hold them once.
 
     Call arguments:
@@ -52,7 +50,7 @@ class FusedClassifier(tf.Module):
         CannotFuse: for a model or layer that has no fused form.
     """
 
-    def __init__(self, model, precision="float32", like=None):
+    def __init__(self, model, precision="float32", shares_with=None):
         super().__init__(name="fused_classifier")
         dtype = tf.as_dtype(precision)
         stages = _read(model)
@@ -69,12 +67,10 @@ class FusedClassifier(tf.Module):
         self._ends_in_first_tokens = reads_first_tokens
         norm = model.norm if isinstance(model, MultiplexedViT) else stages.norm
         self.norm = FusedNorm(norm, tf.float32)
-        if like is not None:
-            self.embedding, self.blocks, self.head = (
-                like.embedding,
-                like.blocks,
-                like.head,
-            )
+        if shares_with is not None:
+            self.embedding = shares_with.embedding
+            self.blocks = shares_with.blocks
+            self.head = shares_with.head
             return
         *others, last = stages.block_parts
         self.embedding = FusedEmbedding(stages, dtype)

@@ -1,41 +1,39 @@
-"""What the server needs beside the models: its configuration and how to start it.
+"""The server's files of an export folder, in its subfolder `serving`.
 
-`python -m savedmodel_export.serving.configuration EXPORT_DIR [--stable=VERSION]`
-writes the files anew, for example to promote a canary. The files stand in the folder
-that holds the models' folders; every path in them is relative to it or `/models`, so
-that it can be moved and mounted as it is.
+`models.config` is kept up to date; the others are templates, written anew each time.
+A file that does not carry this package's line is another's, and is not touched.
 """
 
 import contextlib
-import fcntl
-import os
+import importlib.resources
 import pathlib
-import sys
-import tempfile
+import re
 
-from absl import app, flags
-from google.protobuf import text_format
-from tensorflow_serving.config import model_server_config_pb2
+from absl import logging
 
 from savedmodel_export.model_card import read_model_card
-from savedmodel_export.publishing import versions, writing
-from savedmodel_export.serving.templates import (
-    COMPOSE,
-    COMPOSE_BATCHING,
-    MONITORING,
-    SERVE,
-)
+from savedmodel_export.publishing import exclusive, replace_file, versions, writing
+from savedmodel_export.serving import models_config
 
+FOLDER = "serving"
 MODELS_CONFIG = "models.config"
-CONTAINER_ROOT = "/models"
+TEMPLATES = {"monitoring.config": 0o644, "docker-compose.yml": 0o644, "serve.sh": 0o755}
+MARK = "Written by savedmodel_export"
+HEADER = f"""\
+# {MARK}, which keeps the labels stable and canary of its model and the
+# versions that they name up to date. All else is yours to edit, and stays.
+"""
+_BATCHING_FLAGS = """\
+      - --enable_batching=true
+      - --enable_per_model_batching_parameters=true
+"""
 
 
 def write_serving_files(export_dir, stable=None):
-    """Writes `models.config` and the server's other files beside a model's folder.
+    """Writes `models.config` and the server's other files into `export_dir/serving`.
 
-    The model, named as its folder, gets the labels `canary`, its newest version, and
-    `stable`, which stays where it is until it is moved or its version is gone. Other
-    models of `models.config` stay as they are.
+    The model gets the labels `canary`, its newest version, and `stable`, which stays
+    where it is until it is moved.
 
     Args:
         export_dir: folder of the model's versions.
@@ -45,116 +43,118 @@ def write_serving_files(export_dir, stable=None):
         `pathlib.Path` of the folder of the files.
 
     Raises:
-        ValueError: if there is no such version, `models.config` cannot be read, or
-            the files cannot be written.
+        ValueError: if there is no such version, a file of another program stands in
+            the way, `models.config` cannot be read, or the files cannot be written.
     """
-    export_dir = pathlib.Path(export_dir).resolve()
-    root = export_dir.parent
-    numbers = [int(path.name) for path in versions(export_dir)]
+    export_dir = pathlib.Path(export_dir)
+    if not export_dir.is_dir():
+        raise ValueError(f"{export_dir} is not a folder.")
+    with exclusive(export_dir) as root:
+        return configure(root, stable)
+
+
+def configure(root, stable=None):
+    """Writes the files as `write_serving_files`; call it under `exclusive`."""
+    check_serving_files(root)
+    numbers = versions(root)
     if not numbers or (stable is not None and stable not in numbers):
         raise ValueError(
-            f"{export_dir} has no version {'' if stable is None else stable}. "
-            f"Versions: {numbers}"
+            f"{root} has no version {'' if stable is None else f'{stable} '}of this "
+            f"program. Versions: {numbers}"
         )
-    with writing(root), _exclusive(root):
-        config = _read_config(root)
-        before = _labels(config, export_dir.name).get("stable")
-        if stable is None:
-            stable = before if before in numbers else numbers[-1]
-        _set_model(config, export_dir.name, stable, numbers[-1])
-        # Several clients' images in one group must be somebody's decision.
-        joins = not _any_mixes_images(root, config)
-        script = SERVE.replace("@BATCHING@", "on" if joins else "off")
-        compose = COMPOSE.replace("@BATCHING_FLAGS@", COMPOSE_BATCHING if joins else "")
-        _replace(root / MODELS_CONFIG, text_format.MessageToString(config))
-        _replace(root / "monitoring.config", MONITORING)
-        _replace(root / "serve.sh", script, 0o755)
-        _replace(root / "docker-compose.yml", compose)
-    return root
+    path = root / FOLDER / MODELS_CONFIG
+    text = _text(path) if path.is_file() else HEADER
+    name = model_name(root)
+    if stable is None:
+        before = models_config.read(text, name).labels.get("stable")
+        stable = _successor(before, numbers, root)
+    with _naming(path):
+        text = models_config.update(text, name, stable, numbers[-1])
+        named = models_config.read(text, name).named
+    joins = not any(_mixes_images(root / str(number)) for number in named)
+    with writing(root):
+        path.parent.mkdir(exist_ok=True)
+        for file, mode in TEMPLATES.items():
+            replace_file(path.with_name(file), _filled(file, joins), root, mode)
+        replace_file(path, text, root)
+    return path.parent
 
 
-def labelled_versions(export_dir):
-    """Returns the set of a model's versions that `models.config` names."""
-    export_dir = pathlib.Path(export_dir).resolve()
-    config = _read_config(export_dir.parent)
-    return set(_labels(config, export_dir.name).values())
+def check_serving_files(export_dir):
+    """Checks that the files can be written.
+
+    Raises:
+        ValueError: if a file of another program stands in the way, or
+            `models.config` cannot be read.
+    """
+    folder = pathlib.Path(export_dir) / FOLDER
+    for file in (MODELS_CONFIG, *TEMPLATES):
+        path = folder / file
+        if not path.exists():
+            continue
+        if not path.is_file() or MARK not in _text(path):
+            raise ValueError(
+                f"{path} was not written by this program and is left alone: no line of "
+                f"it says {MARK!r}. Move it away, or export without the server's files "
+                "(--noserving_files)."
+            )
+    named_versions(export_dir)
 
 
-def _read_config(root):
-    config = model_server_config_pb2.ModelServerConfig()
-    path = root / MODELS_CONFIG
-    if path.is_file():
-        try:
-            text_format.Parse(path.read_text(), config)
-        except text_format.ParseError as error:
-            raise ValueError(f"{path} cannot be read: {error}") from error
-    return config
+def named_versions(export_dir):
+    """Returns the set of versions that `models.config` names for this folder."""
+    path = pathlib.Path(export_dir) / FOLDER / MODELS_CONFIG
+    if not path.is_file():
+        return set()
+    with _naming(path):
+        return models_config.read(_text(path), model_name(export_dir)).named
 
 
-def _labels(config, name):
-    for entry in config.model_config_list.config:
-        if entry.name == name:
-            return dict(entry.version_labels)
-    return {}
+def model_name(export_dir):
+    """Returns the folder's name as one that can stand in a URL."""
+    name = pathlib.Path(export_dir).resolve().name
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name) or "model"
 
 
-def _set_model(config, name, stable, canary):
-    entries = config.model_config_list.config
-    entry = next((entry for entry in entries if entry.name == name), None)
-    if entry is None:
-        entry = entries.add(name=name)
-    entry.base_path = f"{CONTAINER_ROOT}/{name}"
-    entry.model_platform = "tensorflow"
-    entry.model_version_policy.specific.versions[:] = sorted({stable, canary})
-    entry.version_labels["stable"] = stable
-    entry.version_labels["canary"] = canary
-
-
-def _any_mixes_images(root, config):
-    return any(
-        read_model_card(root / entry.name / str(version)).get("mixes_images", True)
-        for entry in config.model_config_list.config
-        for version in entry.model_version_policy.specific.versions
+def _successor(stable, numbers, root):
+    """Returns where `stable` points if nobody moves it."""
+    if stable is None:
+        return numbers[-1]
+    if stable in numbers or (root / str(stable)).is_dir():
+        return stable
+    # Never forward: the newest version may be untested.
+    chosen = max((n for n in numbers if n < stable), default=numbers[0])
+    logging.warning(
+        "Version %s, labelled stable, is gone: the label moves to %s.", stable, chosen
     )
+    return chosen
+
+
+def _mixes_images(version):
+    # Several clients' images in one group must be somebody's decision.
+    try:
+        return read_model_card(version).get("mixes_images", True)
+    except ValueError:
+        return True
+
+
+def _filled(file, joins):
+    template = importlib.resources.files(__package__) / "templates" / file
+    text = template.read_text("utf-8").replace("@BATCHING@", "on" if joins else "off")
+    return text.replace("@BATCHING_FLAGS@\n", _BATCHING_FLAGS if joins else "")
+
+
+def _text(path):
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
 
 
 @contextlib.contextmanager
-def _exclusive(root):
-    """Lets one process at a time change the files."""
-    descriptor = os.open(root, os.O_RDONLY)
+def _naming(path):
+    """Puts the file's name into a `ValueError`."""
     try:
-        with contextlib.suppress(OSError):  # A file system without locks.
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _replace(path, text, mode=0o644):
-    """Writes a file so that a reader finds the old text or the new one."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, mode)
-        os.replace(name, path)
-    except OSError:
-        os.unlink(name)
-        raise
-
-
-def main(argv):
-    """Writes the files of the model whose folder is the one argument."""
-    if len(argv) != 2:
-        raise app.UsageError("Expected one argument, the folder of the versions.")
-    try:
-        print(write_serving_files(argv[1], flags.FLAGS.stable))
     except ValueError as error:
-        sys.exit(f"error: {error}")
-
-
-if __name__ == "__main__":
-    flags.DEFINE_integer("stable", None, "Version to label `stable`.", lower_bound=1)
-    app.run(main)
+        raise ValueError(f"{path} cannot be used: {error}.") from error

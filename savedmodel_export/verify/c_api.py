@@ -7,6 +7,7 @@ not imported.
 
 import ctypes
 import importlib.util
+import os
 import pathlib
 
 import numpy as np
@@ -60,19 +61,27 @@ class LoadedModel:
     """
 
     def __init__(self, folder):
-        self._library = _library()
-        self._graph = self._library.TF_NewGraph()
-        options = self._library.TF_NewSessionOptions()
-        meta_graph = self._library.TF_NewBuffer()
+        library = self._library = _library()
+        self._graph = library.TF_NewGraph()
+        options = library.TF_NewSessionOptions()
+        meta_graph = library.TF_NewBuffer()
         tags = (ctypes.c_char_p * 1)(b"serve")
-        self._session = self._call(
-            "TF_LoadSessionFromSavedModel",
-            *(options, None, str(folder).encode(), tags, 1, self._graph, meta_graph),
-        )
-        content = ctypes.string_at(meta_graph.contents.data, meta_graph.contents.length)
-        self._library.TF_DeleteBuffer(meta_graph)
-        self._library.TF_DeleteSessionOptions(options)
-        self.signatures = read_signatures(content)
+        try:
+            self._session = self._call(
+                "TF_LoadSessionFromSavedModel",
+                *(options, None, os.fsencode(folder), tags, 1),
+                *(self._graph, meta_graph),
+            )
+            content = meta_graph.contents
+            self.signatures = read_signatures(
+                ctypes.string_at(content.data, content.length)
+            )
+        except CApiError:
+            library.TF_DeleteGraph(self._graph)
+            raise
+        finally:
+            library.TF_DeleteBuffer(meta_graph)
+            library.TF_DeleteSessionOptions(options)
 
     def run(self, name, inputs):
         """Runs a signature.
@@ -86,7 +95,11 @@ class LoadedModel:
 
         Raises:
             CApiError: if the graph refuses the inputs.
+            ValueError: if the model is closed, or an array is of a type that no
+                signature has.
         """
+        if self._session is None:
+            raise ValueError("This model is closed.")
         library, signature = self._library, self.signatures[name]
         fed = [self._output(signature.inputs[key].tensor) for key in inputs]
         fetched = [self._output(info.tensor) for info in signature.outputs.values()]
@@ -109,10 +122,12 @@ class LoadedModel:
                 library.TF_DeleteTensor(tensor)
 
     def close(self):
-        """Frees the session and the weights."""
-        self._call("TF_CloseSession", self._session)
-        self._call("TF_DeleteSession", self._session)
-        self._library.TF_DeleteGraph(self._graph)
+        """Frees the session and the weights; a second time it does nothing."""
+        session, self._session = self._session, None
+        if session is not None:
+            self._call("TF_CloseSession", session)
+            self._call("TF_DeleteSession", session)
+            self._library.TF_DeleteGraph(self._graph)
 
     def _call(self, function, *arguments):
         library = self._library
@@ -129,12 +144,16 @@ class LoadedModel:
     def _output(self, tensor_name):
         operation, _, index = tensor_name.partition(":")
         found = self._library.TF_GraphOperationByName(self._graph, operation.encode())
+        if not found:
+            raise CApiError(INVALID_ARGUMENT, f"The graph has no tensor {tensor_name}.")
         return _Output(found, int(index or 0))
 
     def _tensor(self, array):
         library = self._library
         shape = (ctypes.c_int64 * array.ndim)(*array.shape)
         if array.dtype != object:
+            if array.dtype not in NUMBERS:
+                raise ValueError(f"No signature takes arrays of {array.dtype}.")
             array = np.ascontiguousarray(array)
             tensor = library.TF_AllocateTensor(
                 NUMBERS[array.dtype], shape, array.ndim, array.nbytes
@@ -176,7 +195,9 @@ def _library():
     folder = pathlib.Path(package.submodule_search_locations[0])
     for framework, main in LIBRARIES:
         if (folder / main).exists():
-            ctypes.CDLL(str(folder / framework), mode=ctypes.RTLD_GLOBAL)
+            # Not RTLD_GLOBAL: TensorFlow's copy of OpenSSL's functions would take the
+            # place of those that Python's hashlib and ssl are made for.
+            ctypes.CDLL(str(folder / framework))
             return _declare(ctypes.CDLL(str(folder / main)))
     raise ValueError(f"The installed TensorFlow has no {LIBRARIES[0][1]}.")
 

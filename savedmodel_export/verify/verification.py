@@ -29,6 +29,27 @@ def default_tolerance(precision):
     return TOLERANCE if precision == "float32" else HALF_TOLERANCE
 
 
+def finite_answers(model, images):
+    """Returns a live model's logits as a float32 array.
+
+    Raises:
+        ValueError: if one is not finite: such a model would pass no comparison.
+    """
+    logits = np.asarray(model(images, training=False)).astype(np.float32)
+    if not np.isfinite(logits).all():
+        raise ValueError(
+            f"The model {model.name} answers random images with logits that are not "
+            "finite. Its training diverged, or its weights are damaged."
+        )
+    return logits
+
+
+def relative_difference(answers, expected):
+    """Returns the largest difference of logits over the largest expected logit."""
+    # A head of zeros answers with zeros: there the difference itself counts.
+    return _distance(answers, expected) / (np.abs(expected).max() or 1.0)
+
+
 def verify(folder, inputs, logits, class_names, tolerance):
     """Loads a version in a fresh process and compares its answers.
 
@@ -97,14 +118,13 @@ def compare(folder, answers, tolerance):
 
 def _differences(outputs, logits, names):
     """Yields (name of an output, how far it is from what it must be)."""
-    scale = np.abs(logits).max()
     if "scores" in outputs:
         # A probability moves by less than the logits do.
         difference = _distance(outputs["scores"], _softmax(logits))
-        yield "scores", difference / max(1.0, scale)
+        yield "scores", difference / max(1.0, np.abs(logits).max())
         yield "classes", _unequal(outputs["classes"], np.tile(names, (len(logits), 1)))
         return
-    yield "logits", _distance(outputs["logits"], logits) / scale
+    yield "logits", relative_difference(outputs["logits"], logits)
     # The others follow from the logits answered: two classes may be nearly equal.
     answered = outputs["logits"].reshape(logits.shape)
     yield "probabilities", _distance(outputs["probabilities"], _softmax(answered))

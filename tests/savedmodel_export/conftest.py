@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import io
+import json
 import pathlib
 
 import keras
@@ -42,11 +43,26 @@ class Served:
         return np.asarray(self.model(self.preprocessor(images), training=False))
 
 
+@pytest.fixture
+def fill():
+    """Function: (folder, entries of its card) -> the folder, now a version of ours."""
+
+    def fill(folder, mixes_images=False, **entries):
+        folder.mkdir(parents=True, exist_ok=True)
+        ours = {"keras_concatplexer": "0.1"}
+        card = {"versions": ours, "mixes_images": mixes_images, **entries}
+        (folder / "model_card.json").write_text(json.dumps(card))
+        return folder
+
+    return fill
+
+
 @pytest.fixture(scope="session")
 def make_served(shared):
     """Function: "vit", "group", "image", "elastic" or "plain" -> `Served`.
 
-    The weights are scrambled; "plain" is "group" without the fused inference graph.
+    The weights are scrambled; "plain" is "group" without the fused inference graph,
+    and "elastic" answers at N = 2 where none is asked for.
     """
     import keras_concatplexer as kcp
     from savedmodel_export import export
@@ -75,6 +91,7 @@ def make_served(shared):
                     *(model, preprocessor, CLASS_NAMES, folder),
                     max_pixels=2**20,
                     fuse=kind != "plain",
+                    default_num_mux=2 if kind == "elastic" else None,
                 )
         return Served(model, preprocessor, version)
 

@@ -12,6 +12,8 @@ import tensorflow as tf
 import keras_concatplexer as kcp
 from savedmodel_export import export, exporter
 from savedmodel_export.fused.cpu import multiplies_bfloat16
+from savedmodel_export.model_card import read_model_card
+from savedmodel_export.serving.configuration import write_serving_files
 from savedmodel_export.verify.verification import VerificationError
 
 NAMES = [f"class {i}" for i in range(10)]
@@ -30,22 +32,35 @@ def classifier():
     )
 
 
-def test_every_weight_is_stored_once(make_served):
-    served = make_served("group")
+@pytest.mark.parametrize("kind", ["group", "elastic"])
+def test_every_weight_is_stored_once(make_served, kind):
+    served = make_served(kind)
     stored = sum(p.stat().st_size for p in served.version.glob("variables/*.data-*"))
     assert stored < 1.05 * sum(v.numpy().nbytes for v in served.model.variables)
+
+
+def test_the_card_of_an_elastic_model(make_served):
+    card = read_model_card(make_served("elastic").version)
+    assert card["num_mux"] == 2
+    gmacs = card["gmacs_per_image_at"]
+    assert gmacs["1"] > card["gmacs_per_image"] == gmacs["2"] > gmacs["4"]
+    # A batch that the server pads is whole groups at every N.
+    assert card["allowed_batch_sizes"] == [4, 8, 16, 32]
 
 
 def test_what_a_version_holds(make_served):
     served = make_served("group")
     assert served.version.name == "1"
-    assert [path.name for path in served.version.parent.iterdir()] == ["1"]
+    names = {path.name for path in served.version.parent.iterdir()}
+    assert names == {"1", "serving", ".savedmodel_export"}
     files = {str(p.relative_to(served.version)) for p in served.version.rglob("*.*")}
     assert files == {
         *("saved_model.pb", "fingerprint.pb", "model_card.json"),
         *("variables/variables.index", "variables/variables.data-00000-of-00001"),
-        *("batching_params.pbtxt", "assets.extra", "assets.extra/labels.txt"),
+        *("assets.extra", "assets.extra/labels.txt"),
     }
+    # It is what lets a running server join the requests of clients.
+    assert (make_served("image").version / "batching_params.pbtxt").exists()
     labels = (served.version / "assets.extra" / "labels.txt").read_text()
     assert labels.splitlines() == list(served.class_names)
 
@@ -67,53 +82,25 @@ def test_the_model_card(make_served):
     assert card["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
-def variables_bytes(version):
-    return sum(path.stat().st_size for path in (version / "variables").iterdir())
-
-
-@pytest.mark.parametrize("fuse", [True, pytest.param(False, marks=pytest.mark.large)])
-def test_an_elastic_model_holds_its_weights_once(
-    make_vit, preprocessor, tmp_path, fuse
-):
-    vit = make_vit()
-    single = export(
-        *(kcp.ConcatPlexer(vit, 4), preprocessor, NAMES, tmp_path / "4"), fuse=fuse
-    )
-    elastic = export(
-        *(kcp.ElasticConcatPlexer(vit, (1, 2, 4)), preprocessor, NAMES, tmp_path / "e"),
-        fuse=fuse,
-        default_num_mux=2,
-    )
-    card = json.loads((elastic / "model_card.json").read_text())
-    assert card["num_mux"] == 2
-    gmacs = card["gmacs_per_image_at"]
-    assert gmacs["1"] > card["gmacs_per_image"] == gmacs["2"] > gmacs["4"]
-    assert card["allowed_batch_sizes"] == [4, 8, 16, 32]
-    # One small multiplexer more, for N = 2, on a ViT of two narrow blocks.
-    assert variables_bytes(elastic) < 1.3 * variables_bytes(single)
-
-
 def test_an_n_that_the_model_has_not(make_vit, preprocessor, tmp_path):
     model = kcp.ElasticConcatPlexer(make_vit(), (1, 2))
     with pytest.raises(ValueError, match="one of 1, 2. Received: default_num_mux=4"):
         export(model, preprocessor, NAMES, tmp_path, default_num_mux=4)
 
 
-def test_versions_count_up_and_old_ones_go(classifier, preprocessor, tmp_path):
+def test_versions_count_up_and_old_ones_go(classifier, preprocessor, tmp_path, fill):
     for number in (5, 6, 7):
-        (tmp_path / "model" / str(number)).mkdir(parents=True)
-    (tmp_path / "models.config").write_text(
-        'model_config_list { config { name: "model" '
-        'version_labels { key: "stable" value: 5 } } }'
-    )
+        fill(tmp_path / "model" / str(number))
+    write_serving_files(tmp_path / "model", stable=5)
     version = export(
         *(classifier, preprocessor, NAMES, tmp_path / "model"),
-        keep=2,
+        keep=1,
         input_dtype="uint8",
         details={"test_accuracy": 0.5},
     )
     assert version == tmp_path / "model" / "8"
-    assert {path.name for path in version.parent.iterdir()} == {"5", "7", "8"}
+    names = {path.name for path in version.parent.iterdir()}
+    assert names == {"5", "8", "serving", ".savedmodel_export"}
     card = json.loads((version / "model_card.json").read_text())
     assert card["test_accuracy"] == 0.5
     assert card["gmacs_per_image"] is None
@@ -127,7 +114,7 @@ def test_nothing_is_published_when_the_answers_differ(
     monkeypatch.setattr(exporter, "default_tolerance", lambda precision: -1.0)
     with pytest.raises(VerificationError, match="difference of .* allowed -1e"):
         export(make_vit(), preprocessor, NAMES, tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".savedmodel_export"]
 
 
 @pytest.mark.parametrize("fuse", [True, False])
@@ -179,7 +166,7 @@ def test_a_full_target_is_one_clear_error(classifier, preprocessor, tmp_path):
             export(classifier, preprocessor, NAMES, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".savedmodel_export"]
 
 
 VIT_B16 = """

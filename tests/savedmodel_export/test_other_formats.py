@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from savedmodel_export import other_formats
-from savedmodel_export.other_formats import FORMATS, export_other
+from savedmodel_export.formats import FORMATS
+from savedmodel_export.other_formats import export_other
 from savedmodel_export.verify.verification import VerificationError
 
 PACKAGES = {
@@ -59,18 +60,18 @@ def test_nothing_is_published_when_the_answers_differ(
     monkeypatch.setattr(other_formats, "default_tolerance", lambda precision: -1.0)
     with pytest.raises(VerificationError, match="model.tflite does not answer"):
         export_other(
-            *(classifier, make_served("vit").preprocessor, ["a"] * 10, tmp_path),
+            *(classifier, make_served("vit").preprocessor, [*"abcdefghij"], tmp_path),
             "litert",
         )
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".savedmodel_export"]
 
 
 def test_errors(make_served, classifier, tmp_path):
-    arguments = (classifier, make_served("vit").preprocessor, ["a"] * 10, tmp_path)
+    arguments = (classifier, make_served("vit").preprocessor, [*"abcdefghij"], tmp_path)
     with pytest.raises(ValueError, match="`file_format` must be one of"):
         export_other(*arguments, "torch")
     for file_format in ("onnx", "openvino"):
         if missing(file_format):
             with pytest.raises(ValueError, match="needs the package .* pip install"):
                 export_other(*arguments, file_format)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".savedmodel_export"]

@@ -77,7 +77,7 @@ def test_classify_without_an_image_is_an_invalid_argument(make_served):
 
 def test_an_elastic_model_answers_at_each_n(make_served, pixels, encoded):
     served = make_served("elastic")
-    assert sum("_n" in name for name in served.signatures) == 6
+    assert sum("_n" in name for name in served.signatures) == 9
     for n in (1, 2, 4):
         live = served.model.at(n)
         for batch_size in (1, 5):
@@ -86,6 +86,32 @@ def test_an_elastic_model_answers_at_each_n(make_served, pixels, encoded):
             check(served.answer(f"predict_n{n}", images), logits, served.class_names)
             outputs = served.answer(f"serve_bytes_n{n}", encoded[:batch_size])
             check(outputs, logits, served.class_names)
+        images = pixels[:8].astype("float32")
+        logits = np.asarray(live(served.preprocessor(images))).reshape(-1, n, 10)
+        groups = images.reshape(-1, n, 16, 16, 3)
+        outputs = served.answer(f"serve_groups_n{n}", groups)
+        check(outputs, logits, served.class_names)
+
+
+@pytest.mark.parametrize("kind", ["group", "image"])
+def test_values_that_are_not_finite(make_served, pixels, kind):
+    served, images = make_served(kind), pixels[:4].astype("float32")
+    expected = served.answer("serving_default", images)["logits"]
+    images[2, 0, 0, 0] = np.nan
+    if kind == "group":
+        # They would spoil the answer of image 3, which belongs to its group.
+        with pytest.raises(tf.errors.InvalidArgumentError, match="finite in image"):
+            served.answer("serving_default", images)
+        # A row is its own, so here others are safe.
+        groups = images.reshape(2, 2, 16, 16, 3)
+        rows = served.answer("serve_groups", groups)["logits"]
+        np.testing.assert_allclose(rows[0], expected[:2], atol=1e-5)
+        assert np.isnan(rows[1]).all()
+        return
+    logits = served.answer("serving_default", images)["logits"]
+    assert np.isnan(logits[2]).all()
+    others = [0, 1, 3]
+    np.testing.assert_allclose(logits[others], expected[others], atol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

@@ -1,6 +1,10 @@
 import pytest
+from google.protobuf import text_format
 
-from savedmodel_export.serving.batching import allowed_batch_sizes
+from savedmodel_export.serving.batching import (
+    allowed_batch_sizes,
+    write_batching_params,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,3 +27,11 @@ def test_errors():
         allowed_batch_sizes(3, 4)
     with pytest.raises(ValueError, match="must be a positive integer"):
         allowed_batch_sizes(0)
+
+
+def test_the_server_reads_the_file(messages, tmp_path):
+    write_batching_params(tmp_path, [1, 2, 32])
+    text = (tmp_path / "batching_params.pbtxt").read_text()
+    batching = text_format.Parse(text, messages["BatchingParameters"]())
+    assert list(batching.allowed_batch_sizes) == [1, 2, 32]
+    assert batching.max_batch_size.value == 32

@@ -6,8 +6,12 @@ import sys
 import numpy as np
 import pytest
 
-from savedmodel_export.verify.c_api import LoadedModel
-from savedmodel_export.verify.verification import compare
+from savedmodel_export.verify.c_api import CApiError, LoadedModel
+from savedmodel_export.verify.verification import (
+    compare,
+    finite_answers,
+    relative_difference,
+)
 
 PROGRAM = """
 import pickle, sys
@@ -26,6 +30,14 @@ for version, name, inputs in requests:
 with open(sys.argv[2], "wb") as file:
     pickle.dump(answers, file)
 assert "tensorflow" not in sys.modules
+# TensorFlow's own copy of OpenSSL's functions must not serve these.
+assert "_hashlib" not in sys.modules
+import hashlib, ssl
+assert hashlib.new("sha512", b"text").hexdigest().startswith("eaf2c12742cb8c161bcbd84b")
+ssl.create_default_context()
+for model in loaded.values():
+    model.close()
+    model.close()
 """
 
 
@@ -99,11 +111,6 @@ def test_errors_have_a_code_and_the_session_lives(make_served, encoded, png_bomb
     assert good["logits"].shape == (1, 10)
 
 
-def test_a_folder_without_a_model(tmp_path, run):
-    with pytest.raises(subprocess.CalledProcessError):
-        run([(str(tmp_path), "serving_default", {})])
-
-
 def test_what_verification_finds(make_served, pixels):
     # In this process both of TensorFlow's libraries are loaded already.
     served = make_served("vit")
@@ -119,7 +126,18 @@ def test_what_verification_finds(make_served, pixels):
         *("classify", "serve_bytes", "serve_groups", "serving_default"),
     ]
     assert list(model.signatures["classify"].outputs) == ["classes", "scores"]
+
+
+def test_errors_of_the_caller(make_served, pixels, tmp_path):
+    model = LoadedModel(make_served("vit").version)
+    with pytest.raises(ValueError, match="No signature takes arrays of float16"):
+        model.run("serving_default", {"images": pixels.astype("float16")})
     model.close()
+    model.close()
+    with pytest.raises(ValueError, match="This model is closed"):
+        model.run("serving_default", {"images": pixels.astype("float32")})
+    with pytest.raises(CApiError, match="Could not find SavedModel"):
+        LoadedModel(tmp_path / "ü")
 
 
 def test_what_comparison_allows(make_served, pixels, encoded, example):
@@ -142,3 +160,23 @@ def test_what_comparison_allows(make_served, pixels, encoded, example):
     answers["class_names"] = np.array(served.class_names)
     answers["logits_serve_groups"] = served.live(images) + 0.01
     assert "logits in serve_groups" in compare(served.version, answers, 1e-4)
+
+
+def test_a_difference_is_relative_to_the_largest_logit():
+    logits = np.array([[1.0, -4.0]], "float32")
+    assert relative_difference(logits + 0.4, logits) == pytest.approx(0.1)
+    # A head of zeros: there is nothing to divide by.
+    assert relative_difference(logits * 0, logits * 0) == 0
+    assert np.isnan(relative_difference(logits * np.nan, logits))
+
+
+def test_a_model_whose_answers_are_not_finite():
+    with pytest.raises(ValueError, match="logits that are not finite"):
+        finite_answers(diverged, np.zeros((1, 2)))
+
+
+def diverged(images, training):
+    return images / np.float32(0)
+
+
+diverged.name = "diverged"
