@@ -7,6 +7,7 @@ import ast
 import collections
 import functools
 import graphlib
+import itertools
 import pathlib
 
 import pytest
@@ -53,6 +54,16 @@ PUBLIC = {
         "multiplies_bfloat16",
     },
     "benchmarks": set(),
+}
+
+SLOW_TO_ANSWER = {
+    "benchmarks.accuracy.agreement",
+    "benchmarks.accuracy.frontier",
+    "benchmarks.accuracy.interference",
+    "benchmarks.accuracy.slot_bias",
+    "benchmarks.documents",
+    "benchmarks.speed.profile_stages",
+    "benchmarks.speed.training_steps",
 }
 
 MAX_LINES = 300
@@ -155,6 +166,32 @@ def test_the_library_imports_optional_packages_lazily(module):
         if isinstance(statement, ast.Import | ast.ImportFrom):
             roots = {name.split(".")[0] for name in imported_names(statement)}
             assert not roots & OPTIONAL
+
+
+def is_command(path):
+    return path.name == "__main__.py" or 'if __name__ == "__main__"' in path.read_text()
+
+
+def imported_at_start(module, found):
+    """Adds to `found` the names of all that the import of `module` imports."""
+    # The import of `a.b` runs `a`, too.
+    for name in itertools.accumulate(module.split("."), "{}.{}".format):
+        if name in found or name not in sources():
+            continue
+        found.add(name)
+        for statement in statements_at_import(tree(sources()[name])):
+            if isinstance(statement, ast.Import | ast.ImportFrom):
+                for imported in imported_names(statement):
+                    imported_at_start(module_of(imported), found)
+                    found.add(imported)
+    return found
+
+
+@pytest.mark.parametrize("module", [m for m, p in sources().items() if is_command(p)])
+def test_commands_answer_before_keras_is_imported(module):
+    found = {name.split(".")[0] for name in imported_at_start(module, set())}
+    slow = found & {"keras", "tensorflow", "tensorflow_datasets"}
+    assert bool(slow) == (module in SLOW_TO_ANSWER), slow
 
 
 def test_no_private_part_of_keras():
