@@ -1,6 +1,7 @@
 """The one way from an image to a model's input."""
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -15,6 +16,8 @@ class ImagePreprocessor(keras.layers.Layer):
         image_shape: `(height, width, channels)` that the model takes, in pixels.
         mean: float, or one per channel, of values in [0, 1].
         std: float, or one per channel, of values in [0, 1]; not 0.
+        resizing: `keras.layers.Resizing` for images of another size, or `None`:
+            bilinear and antialiased, without regard to the aspect ratio.
 
     Input shape: `(height, width, channels)` with or without a batch in front,
         integer or float, values from 0 to 255. One channel is repeated where
@@ -23,8 +26,8 @@ class ImagePreprocessor(keras.layers.Layer):
         `(value / 255 - mean) / std`.
 
     Raises:
-        ValueError: if an argument is not as above, or the image has another rank
-            or number of channels.
+        ValueError: if an argument does not fit, or the image has another rank or
+            number of channels.
 
     Example:
 
@@ -33,7 +36,7 @@ class ImagePreprocessor(keras.layers.Layer):
     TensorShape([2, 16, 16, 3])
     """
 
-    def __init__(self, image_shape, mean=0.5, std=0.5, **kwargs):
+    def __init__(self, image_shape, mean=0.5, std=0.5, resizing=None, **kwargs):
         # Pixels have no place in a half-precision policy.
         super().__init__(**{**kwargs, "dtype": "float32"}, autocast=False)
         self.image_shape = tuple(image_shape)
@@ -42,10 +45,21 @@ class ImagePreprocessor(keras.layers.Layer):
                 "`image_shape` must be (height, width, channels). Received: "
                 f"image_shape={image_shape}"
             )
-        self.mean = mean if isinstance(mean, float) else tuple(mean)
-        self.std = std if isinstance(std, float) else tuple(std)
-        if 0.0 in (self.std if isinstance(self.std, tuple) else (self.std,)):
+        self.mean = _per_channel("mean", mean, self.image_shape[-1])
+        self.std = _per_channel("std", std, self.image_shape[-1])
+        if not np.all(self.std):
             raise ValueError(f"`std` must not be 0. Received: std={std}")
+        if isinstance(resizing, dict):
+            resizing = keras.saving.deserialize_keras_object(resizing)
+        if resizing is not None and (
+            (resizing.height, resizing.width) != self.image_shape[:2]
+            or resizing.data_format != "channels_last"
+        ):
+            raise ValueError(
+                f"`resizing` must give {self.image_shape[:2]} pixels, channels "
+                f"last. Received: {resizing.get_config()}"
+            )
+        self.resizing = resizing
 
     def call(self, inputs):
         height, width, channels = self.image_shape
@@ -54,8 +68,12 @@ class ImagePreprocessor(keras.layers.Layer):
                 f"Expected images of shape (height, width, {channels}), with or "
                 f"without a batch in front. Received: shape={tuple(inputs.shape)}"
             )
+        has_other_size = tuple(inputs.shape[-3:-1]) != (height, width)
+        if has_other_size and self.resizing is not None:
+            # Keras rounds the values where they are integers.
+            inputs = self.resizing(inputs)
         images = ops.cast(inputs, "float32")
-        if tuple(inputs.shape[-3:-1]) != (height, width):
+        if has_other_size and self.resizing is None:
             images = ops.image.resize(
                 images,
                 (height, width),
@@ -78,4 +96,18 @@ class ImagePreprocessor(keras.layers.Layer):
             "image_shape": self.image_shape,
             "mean": self.mean,
             "std": self.std,
+            "resizing": None
+            if self.resizing is None
+            else keras.saving.serialize_keras_object(self.resizing),
         }
+
+
+def _per_channel(name, value, num_channels):
+    """Returns a float, or a tuple of one float per channel."""
+    values = np.asarray(value, "float64")
+    if values.shape not in ((), (num_channels,)):
+        raise ValueError(
+            f"`{name}` must be a number, or one per channel, {num_channels} of them. "
+            f"Received: {name}={value}"
+        )
+    return float(values) if values.ndim == 0 else tuple(map(float, values))

@@ -110,9 +110,9 @@ def _gmacs(model):
     import keras_concatplexer as kcp
 
     try:
-        return kcp.flops.formula(model).gmacs_per_image
+        return kcp.flops.count(model).gmacs_per_image
     except ValueError:
-        return None  # Not a ViT that the formula knows.
+        return None  # It cannot be counted.
 
 
 def _sha256(folder, pattern):

@@ -55,3 +55,22 @@ def test_errors():
     for shape in ((4, 4), (4, 4, 2), (1, 1, 4, 4, 3)):
         with pytest.raises(ValueError, match=r"Expected images of shape \(height"):
             layer(np.zeros(shape, "uint8"))
+
+
+def test_whole_numbers_will_do():
+    layer = ImagePreprocessor((2, 2, 1), mean=0, std=1)
+    assert (layer.mean, layer.std) == (0.0, 1.0)
+    np.testing.assert_allclose(layer(np.full((2, 2, 1), 51)), 0.2, atol=1e-6)
+    with pytest.raises(ValueError, match="one per channel, 3 of them"):
+        ImagePreprocessor((2, 2, 3), mean=(0.5, 0.5))
+
+
+def test_another_way_of_resizing():
+    resizing = keras.layers.Resizing(2, 2, "nearest", crop_to_aspect_ratio=True)
+    layer = ImagePreprocessor((2, 2, 1), mean=0, std=1 / 255, resizing=resizing)
+    image = np.arange(32, dtype="uint8").reshape(4, 8, 1)
+    np.testing.assert_allclose(layer(image), resizing(image), rtol=1e-6)
+    copy = ImagePreprocessor.from_config(layer.get_config())
+    np.testing.assert_array_equal(copy(image), layer(image))
+    with pytest.raises(ValueError, match=r"`resizing` must give \(3, 3\)"):
+        ImagePreprocessor((3, 3, 1), resizing=resizing)

@@ -121,7 +121,7 @@ def interference(model, images, labels, num_draws=16, seed=0, batch_size=64):
         `Interference`.
 
     Raises:
-        ValueError: if an argument is not as above.
+        ValueError: if an argument is invalid.
 
     Example:
 
@@ -176,11 +176,7 @@ def _check(images, labels, num_mux, num_draws):
 
 def _with_features(model):
     """Model, images -> (features, logits)."""
-    stages = model.stages
-    names = {stage: name for name, stage in model.layer_stages.items()}
-    tokens = model.get_layer(names["demultiplexer"]).output
-    features = stages.features(tokens, model.norm)
-    return keras.Model(model.inputs, [features, stages.head(features)])
+    return keras.Model(model.input, [model.features, model.output])
 
 
 def measure(forward, images, labels, num_mux, scope, num_draws, seed=0, num_rows=None):

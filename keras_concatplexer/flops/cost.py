@@ -2,6 +2,16 @@
 
 import dataclasses
 
+# The stages of a ViT and of a multiplexed ViT, in the order of the data.
+STAGES = (
+    "embedding",
+    "patchifier",
+    "multiplexer",
+    "backbone",
+    "demultiplexer",
+    "head",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Cost:

@@ -8,8 +8,7 @@ import re
 import keras
 
 from keras_concatplexer.arguments import positive_int
-from keras_concatplexer.flops.cost import Cost, share
-from keras_concatplexer.flops.vit_shape import STAGES, read_vit
+from keras_concatplexer.flops.cost import STAGES, Cost, share
 
 # As a scope around a layer's operations; no library writes names like it, and it
 # stays readable where a framework appends a suffix to make the scope unique.
@@ -73,7 +72,8 @@ def count(model, batch_size=None):
         ValueError: if the model's input shapes are unknown, the batch size is not
             what the model takes, or the graph holds what cannot be counted: a
             loop with products and no fixed number of rounds, a branch whose
-            sides cost differently, an opaque operation, an unknown shape.
+            sides cost differently, an opaque operation, an unknown shape, a
+            convolution that is depthwise, transposed or not two-dimensional.
         NotImplementedError: on another backend than TensorFlow and JAX.
 
     Example:
@@ -124,8 +124,8 @@ def _tracer():
 
         return trace_jax
     raise NotImplementedError(
-        "`count` reads graphs of the TensorFlow and JAX backends; use `formula` for "
-        f"a ViT or a multiplexed model. Received: backend={backend!r}"
+        "`count` reads graphs of the TensorFlow and JAX backends. "
+        f"Received: backend={backend!r}"
     )
 
 
@@ -146,8 +146,8 @@ def _batch_size(model, batch_size):
         return batch_size
     if fixed:
         return max(fixed)
-    num_mux = getattr(model, "num_mux", 1)
-    return num_mux if isinstance(num_mux, int) else math.lcm(*num_mux)
+    # A multiplexed model tells its images per group, or several such numbers.
+    return math.lcm(*getattr(model, "by_num_mux", (1,)))
 
 
 def _input_specs(model, batch_size):
@@ -171,20 +171,12 @@ def _stages(model):
         Tuple of the stages that are always told, pairs of a layer and its stage,
         and the stage of everything outside those layers.
     """
-    from keras_concatplexer.models.multiplexed_vit import MultiplexedViT
-
-    if isinstance(model, MultiplexedViT):
-        layers = [
-            (model.get_layer(name), stage) for name, stage in model.layer_stages.items()
-        ]
-        return STAGES, layers, "head"
-    vit = read_vit(model)
-    if vit is not None:
-        layers = [(vit.embedding, "embedding")]
-        layers += [(block, "backbone") for block in vit.blocks]
-        layers = [pair for pair in layers if isinstance(pair[0], keras.layers.Layer)]
-        return STAGES, layers, "head"
-    return (), [(layer, layer.name) for layer in model.layers], "model"
+    # What the models of this package tell; this package does not import them.
+    stages = getattr(model, "layer_stages", None)
+    if stages is None:
+        return (), [(layer, layer.name) for layer in model.layers], "model"
+    layers = [(model.get_layer(name), stage) for name, stage in stages.items()]
+    return STAGES, layers, "head"
 
 
 @contextlib.contextmanager

@@ -57,7 +57,7 @@ def program_macs(program, otherwise, stage_in):
             totals[stage] += OPERATIONS[name](equation)
             continue
         if name in OPAQUE:
-            raise ValueError(f"Cannot see what the operation {name!r} costs.")
+            raise ValueError(f"Cannot tell what the operation {name!r} costs.")
         costs = [
             program_macs(inner, stage, stage_in) for inner in _programs(equation.params)
         ]
@@ -102,11 +102,14 @@ def _dot_general(equation):
 def _convolution(equation):
     numbers = equation.params["dimension_numbers"]
     kernel = equation.invars[1].aval.shape
-    filters, channels, *window = (kernel[axis] for axis in numbers.rhs_spec)
-    if any(step != 1 for step in equation.params["lhs_dilation"]):
-        # Transposed: the zeros between the inputs cost nothing.
-        groups = equation.params["feature_group_count"]
-        return _size(equation.invars[0]) * math.prod(window) * filters // groups
+    _, channels, *window = (kernel[axis] for axis in numbers.rhs_spec)
+    transposed = any(step != 1 for step in equation.params["lhs_dilation"])
+    depthwise = channels == 1 and equation.params["feature_group_count"] > 1
+    if transposed or depthwise or len(window) != 2:
+        raise ValueError(
+            "Cannot tell what a convolution costs that is depthwise, transposed or not "
+            f"two-dimensional. Received: {equation}"
+        )
     # Kernel channels are those of one group.
     return _size(equation.outvars[0]) * math.prod(window) * channels
 

@@ -4,6 +4,7 @@ import collections
 import math
 
 CALLS = ("PartitionedCall", "StatefulPartitionedCall", "RemoteCall")
+# Operation -> attributes that name the functions it may call.
 BRANCHES = {
     "If": ("then_branch", "else_branch"),
     "StatelessIf": ("then_branch", "else_branch"),
@@ -11,16 +12,21 @@ BRANCHES = {
     "StatelessCase": ("branches",),
 }
 LOOPS = ("While", "StatelessWhile")
-# Compute that hides its shapes, or control flow of TensorFlow 1.
-OPAQUE = (
+# Compute that hides its shapes, control flow of TensorFlow 1, and kinds of convolution
+# that no ViT has.
+REFUSED = (
+    "BlockLSTM",
+    "BlockLSTMV2",
+    "Conv2DBackpropInput",
+    "Conv3D",
+    "Conv3DBackpropInputV2",
     "CudnnRNN",
     "CudnnRNNV2",
     "CudnnRNNV3",
+    "DepthwiseConv2dNative",
     "EagerPyFunc",
     "Enter",
     "LSTMBlockCell",
-    "BlockLSTM",
-    "BlockLSTMV2",
     "PyFunc",
     "PyFuncStateless",
     "SparseMatMul",
@@ -75,7 +81,7 @@ def graph_macs(graph, otherwise, stage_in):
 
     Raises:
         ValueError: for a loop that holds products, branches of unequal cost, an
-            opaque operation, or a shape that is not known.
+            operation of `REFUSED`, or a shape that is not known.
     """
     totals = collections.Counter()
     for op in graph.get_operations():
@@ -86,9 +92,10 @@ def graph_macs(graph, otherwise, stage_in):
             totals += _branch_macs(graph, op, stage, stage_in)
         elif op.type in LOOPS:
             _refuse_products(graph, op, stage, stage_in)
-        elif op.type in OPAQUE:
+        elif op.type in REFUSED:
             raise ValueError(
-                f"Cannot see what the operation {op.name!r} of type {op.type} costs."
+                f"Cannot tell what the operation {op.name!r} of type {op.type} costs. "
+                "Counted are matrix products, einsums and 2-D convolutions."
             )
         elif op.type in OPERATIONS:
             totals[stage] += OPERATIONS[op.type](op)
@@ -100,13 +107,14 @@ def _function(graph, op, attribute):
 
 
 def _branch_macs(graph, op, stage, stage_in):
-    if op.type in ("Case", "StatelessCase"):
-        functions = [
-            graph._get_function(branch.name).graph for branch in op.get_attr("branches")
-        ]
-    else:
-        functions = [_function(graph, op, name) for name in BRANCHES[op.type]]
-    costs = [graph_macs(function, stage, stage_in) for function in functions]
+    branches = []
+    for attribute in BRANCHES[op.type]:
+        value = op.get_attr(attribute)
+        branches += value if isinstance(value, list) else [value]
+    costs = [
+        graph_macs(graph._get_function(branch.name).graph, stage, stage_in)
+        for branch in branches
+    ]
     if any(cost != costs[0] for cost in costs):
         raise ValueError(
             f"The branches of {op.name!r} cost differently, so the cost depends on "
@@ -201,17 +209,6 @@ def _convolution(op):
     return _outputs(op) * math.prod(_shape(op, 1)[:-1])
 
 
-def _depthwise_convolution(op):
-    # Kernel (rows, columns, channels, multiplier): no sum over channels.
-    return _outputs(op) * math.prod(_shape(op, 1)[:2])
-
-
-def _transposed_convolution(op):
-    # Kernel (*window, output channels, input channels): each input value goes to
-    # every place of the window in every output channel.
-    return math.prod(_shape(op, 2)) * math.prod(_shape(op, 1)[:-1])
-
-
 OPERATIONS = {
     "MatMul": _matmul,
     "_FusedMatMul": _matmul,
@@ -222,10 +219,4 @@ OPERATIONS = {
     "Einsum": _einsum,
     "Conv2D": _convolution,
     "_FusedConv2D": _convolution,
-    "Conv3D": _convolution,
-    "_FusedConv3D": _convolution,
-    "DepthwiseConv2dNative": _depthwise_convolution,
-    "_FusedDepthwiseConv2dNative": _depthwise_convolution,
-    "Conv2DBackpropInput": _transposed_convolution,
-    "Conv3DBackpropInputV2": _transposed_convolution,
 }

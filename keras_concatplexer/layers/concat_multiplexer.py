@@ -68,7 +68,7 @@ class ConcatMultiplexer(keras.layers.Layer):
         input; the sizes are float32, without the last axis.
 
     Raises:
-        ValueError: if an argument is not as above, the input has another number of
+        ValueError: if an argument is invalid, the input has another number of
             tokens, or `scores` are missing or out of place.
 
     Example:

@@ -27,7 +27,7 @@ class ContextualTransform(keras.layers.Layer):
     Output shape: the same.
 
     Raises:
-        ValueError: if an argument is not as above, or the heads do not divide
+        ValueError: if an argument is invalid, or the heads do not divide
             `hidden_dim`.
 
     Example:

@@ -51,7 +51,7 @@ class ConvTokenReduction(TokenReduction):
         strides[1]), hidden_dim)`.
 
     Raises:
-        ValueError: if an argument is not as above.
+        ValueError: if an argument is invalid.
 
     Example:
 
@@ -76,6 +76,7 @@ class ConvTokenReduction(TokenReduction):
             kernel_size=self.kernel_size,
             strides=self.strides,
             padding="same",
+            data_format="channels_last",
             kernel_initializer=WindowMean(
                 self.strides,
                 # "same" padding puts the larger half behind.
@@ -95,9 +96,6 @@ class ConvTokenReduction(TokenReduction):
             self.convolution(self.mirrored_grid(inputs)),
             (-1, self.num_reduced_tokens, inputs.shape[-1]),
         )
-
-    def macs(self, hidden_dim):
-        return self.num_reduced_tokens * math.prod(self.kernel_size) * hidden_dim**2
 
     def get_config(self):
         return {**super().get_config(), "kernel_size": self.kernel_size}

@@ -5,14 +5,12 @@ A last group that is not full is filled with the batch's own images, from its
 start, so that no row is cut and none is made of zeros.
 """
 
-import math
-
 from keras import ops
 
 
 def num_groups(batch_size, num_mux):
     """Returns `ceil(batch_size / num_mux)`, or `None` for an unknown batch size."""
-    return None if batch_size is None else math.ceil(batch_size / num_mux)
+    return None if batch_size is None else (batch_size + num_mux - 1) // num_mux
 
 
 def group(tokens, num_mux):
@@ -27,7 +25,8 @@ def group(tokens, num_mux):
     """
     batch_size, num_tokens, hidden_dim = ops.shape(tokens)
     if num_mux > 1:
-        num_filler = (num_mux - batch_size % num_mux) % num_mux
+        # In this form JAX sees that the groups are full where the batch is dynamic.
+        num_filler = num_groups(batch_size, num_mux) * num_mux - batch_size
         filler_rows = ops.arange(num_filler) % batch_size
         tokens = ops.concatenate([tokens, ops.take(tokens, filler_rows, axis=0)])
     # (G * N, T, D) -> (G, N, T, D)

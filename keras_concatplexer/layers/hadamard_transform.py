@@ -29,7 +29,7 @@ class HadamardTransform(keras.layers.Layer):
     Output shape: the same.
 
     Raises:
-        ValueError: if an argument is not as above, or the features are too few
+        ValueError: if an argument is invalid, or the features are too few
             to give each slot a chunk.
 
     Example:

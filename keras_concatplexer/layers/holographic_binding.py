@@ -28,7 +28,7 @@ class HolographicBinding(keras.layers.Layer):
     Output shape: `(num_groups, num_mux, num_tokens, hidden_dim)`.
 
     Raises:
-        ValueError: if `num_mux` or `seed` is not as above.
+        ValueError: if `num_mux` is not positive, or `seed` is negative.
 
     Example:
 

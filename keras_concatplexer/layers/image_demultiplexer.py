@@ -40,7 +40,7 @@ class ImageDemultiplexer(keras.layers.Layer):
         the index tokens, in the layer's compute dtype.
 
     Raises:
-        ValueError: if an argument is not as above, or there are no tokens behind
+        ValueError: if an argument is invalid, or there are no tokens behind
             the index tokens.
 
     Example:

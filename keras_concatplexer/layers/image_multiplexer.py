@@ -50,7 +50,7 @@ class ImageMultiplexer(keras.layers.Layer):
         `index_prefix` `num_mux` tokens more, in the layer's compute dtype.
 
     Raises:
-        ValueError: if an argument is not as above, or `hidden_dim` does not suit
+        ValueError: if an argument is invalid, or `hidden_dim` does not suit
             the transform.
 
     Example:

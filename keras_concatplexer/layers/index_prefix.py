@@ -1,4 +1,4 @@
-"""The tokens in front of a sequence by which slots are told apart behind it."""
+"""Tokens in front of each image by which a demultiplexer tells the slots apart."""
 
 import keras
 from keras import ops
@@ -10,9 +10,9 @@ from keras_concatplexer.arguments import positive_int
 class IndexPrefix(keras.layers.Layer):
     """Puts `num_mux` learned tokens in front of each image's tokens.
 
-    DataMUX (arXiv 2202.09318): the image in slot `i` gets its slot's index token
-    at position `i`, and the one padding token at the other positions. After the
-    mixture and the backbone, position `i` tells how to read slot `i`.
+    DataMUX (arXiv 2202.09318). Of the `num_mux` positions in front of the image in
+    slot `i`, position `i` holds the index token of that slot, and all others hold one
+    padding token. Behind the backbone the token at position `i` belongs to slot `i`.
 
     Args:
         num_mux: int. Images per group.

@@ -22,7 +22,7 @@ class MeanTokenReduction(TokenReduction):
         strides[1]), hidden_dim)`.
 
     Raises:
-        ValueError: if an argument is not as above.
+        ValueError: if an argument is invalid.
 
     Example:
 
@@ -45,6 +45,3 @@ class MeanTokenReduction(TokenReduction):
         return ops.reshape(
             ops.mean(windows, axis=(2, 4)), (-1, self.num_reduced_tokens, hidden_dim)
         )
-
-    def macs(self, hidden_dim):
-        return 0

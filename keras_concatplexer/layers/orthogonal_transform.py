@@ -30,7 +30,7 @@ class OrthogonalTransform(keras.layers.Layer):
     Output shape: the same.
 
     Raises:
-        ValueError: if an argument is not as above, or the features are too few
+        ValueError: if an argument is invalid, or the features are too few
             for a low rank of at least 1.
 
     Example:

@@ -13,7 +13,7 @@ class ProportionalBlock(keras.layers.Layer):
     the model that makes it rebuilds it.
 
     Args:
-        parts: `vit.parts.BlockParts` of a built block without attention dropout.
+        parts: `vit.BlockParts` of a built block without attention dropout.
 
     Call arguments:
         inputs: `(num_sequences, num_tokens, hidden_dim)`, float.
@@ -36,18 +36,25 @@ class ProportionalBlock(keras.layers.Layer):
         self.norm2 = parts.norm2
         self.mlp_in, self.mlp_out = parts.mlp_in, parts.mlp_out
         self.activation = parts.activation
+        self.dropouts = parts.dropouts
 
     def build(self, inputs_shape, log_sizes_shape):
         self.built = True
 
     def call(self, inputs, log_sizes):
-        tokens = inputs + self._attend(self.norm1(inputs), log_sizes)
+        attended = self._attend(self.norm1(inputs), log_sizes)
+        tokens = inputs + self._drop(0, attended)
         hidden = self.norm2(tokens)
+        hidden = self.mlp_in(hidden)
         # The layer itself may have the activation inside, or not.
-        hidden = ops.matmul(hidden, self.mlp_in.kernel)
-        if self.mlp_in.bias is not None:
-            hidden = hidden + self.mlp_in.bias
-        return tokens + self.mlp_out(self.activation(hidden))
+        if self.mlp_in.activation is keras.activations.linear:
+            hidden = self.activation(hidden)
+        hidden = self._drop(1, hidden)
+        return tokens + self._drop(2, self.mlp_out(hidden))
+
+    def _drop(self, place, tokens):
+        dropout = self.dropouts[place]
+        return tokens if dropout is None else dropout(tokens)
 
     def _attend(self, tokens, log_sizes):
         # (S, L, D) -> (S, L, heads, D / heads)

@@ -25,7 +25,7 @@ class SelectTokenReduction(TokenReduction):
         strides[1]), hidden_dim)`.
 
     Raises:
-        ValueError: if an argument is not as above.
+        ValueError: if an argument is invalid.
 
     Example:
 
@@ -46,9 +46,6 @@ class SelectTokenReduction(TokenReduction):
 
     def compute_output_shape(self, inputs_shape, scores_shape):
         return super().compute_output_shape(inputs_shape)
-
-    def macs(self, hidden_dim):
-        return 0
 
 
 @keras.saving.register_keras_serializable(package="keras_concatplexer")

@@ -60,7 +60,7 @@ class TokenReduction(keras.layers.Layer):
         strides[1]), hidden_dim)`.
 
     Raises:
-        ValueError: if an argument is not as above.
+        ValueError: if an argument is invalid.
     """
 
     def __init__(self, grid_shape, strides, **kwargs):
@@ -82,10 +82,6 @@ class TokenReduction(keras.layers.Layer):
     def num_reduced_tokens(self):
         """Number of patch tokens that go out."""
         return math.prod(reduced_grid(self.grid_shape, self.strides))
-
-    def macs(self, hidden_dim):
-        """Multiply-accumulates per image, an int."""
-        raise NotImplementedError
 
     def mirrored_grid(self, tokens):
         """Lays tokens out on a grid that the strides divide.

@@ -30,7 +30,7 @@ class ToMeTokenReduction(TokenReduction):
         strides[1]), hidden_dim)`.
 
     Raises:
-        ValueError: if an argument is not as above.
+        ValueError: if an argument is invalid.
 
     Example:
 
@@ -59,15 +59,6 @@ class ToMeTokenReduction(TokenReduction):
             rounds.append(min(left - self.num_reduced_tokens, left // 2))
             left -= rounds[-1]
         return rounds
-
-    def macs(self, hidden_dim):
-        total, left = 0, self.num_tokens
-        for num_merged in self._rounds():
-            second = left // 2
-            # The similarities, then the sums of features and of sizes.
-            total += (left - second) * second * (2 * hidden_dim + 1)
-            left -= num_merged
-        return total
 
 
 def _merge_round(tokens, sizes, num_merged):

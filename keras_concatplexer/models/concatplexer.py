@@ -30,7 +30,7 @@ class ConcatPlexer(MultiplexedViT):
         num_mux: int. Images per group (N_MUX in the paper). For several at once see
             `ElasticConcatPlexer`.
         patchifier_depth: int or `None`. Blocks that see each image alone; half of
-            the ViT's blocks by default.
+            the ViT's blocks by default, and one at least for `"select"`.
         strides: int, pair of ints or `None`. Step of the token reduction on the
             patch grid; `None` keeps `1 / num_mux` of the tokens: (1, 2) for 2,
             (2, 2) for 4, (2, 4) for 8.
@@ -55,11 +55,15 @@ class ConcatPlexer(MultiplexedViT):
         seed: int or `None`. Of these draws.
 
     Input: float images `(batch_size, height, width, channels)`, any `batch_size`
-        >= 1, preprocessed as the ViT expects.
+        >= 1, normalised as `preprocessing.ImagePreprocessor` does: values around 0,
+        not pixels from 0 to 255.
     Output: float32 logits `(batch_size, num_classes)`, in input order.
 
     Raises:
-        ValueError: if an argument is not as above.
+        ValueError: if an argument is invalid.
+
+    In the scope `"group"` an image with NaN or infinite pixels turns the answers of
+    its whole group into NaN; in the scope `"image"` its own answer only.
 
     Example:
 
@@ -120,14 +124,16 @@ class ConcatPlexer(MultiplexedViT):
             )
             return multiplexer, demultiplexer
 
+        if patchifier_depth is None:
+            patchifier_depth = len(read_stages(vit).blocks) // 2
+            if reducer == "select":
+                patchifier_depth = max(1, patchifier_depth)
         if reducer == "select" and patchifier_depth == 0:
             raise ValueError(
                 "reducer='select' keeps what the class token attends to in the "
                 "patchifier: `patchifier_depth` must be at least 1. Received: "
                 "patchifier_depth=0"
             )
-        if patchifier_depth is None:
-            patchifier_depth = len(read_stages(vit).blocks) // 2
         super().__init__(vit, num_mux, make_pair, patchifier_depth, own_norm, name)
         multiplexer = self.get_layer("multiplexer")
         self.strides = multiplexer.strides

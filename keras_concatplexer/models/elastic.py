@@ -59,7 +59,7 @@ class ElasticConcatPlexer(WrappedViT):
         too.
 
     Raises:
-        ValueError: if an argument is none of these.
+        ValueError: if an argument is invalid.
 
     Example:
 
@@ -137,6 +137,15 @@ class ElasticConcatPlexer(WrappedViT):
         self.num_mux_weights = num_mux_weights
         self.in_place_weight = in_place_weight
         self.in_place_temperature = in_place_temperature
+        self.note_weights()
+
+    def graphs(self):
+        return self._models
+
+    @property
+    def layer_stages(self):
+        """dict, name of a layer of this model's graph, the first N's, -> its stage."""
+        return self._models[0].layer_stages
 
     @property
     def by_num_mux(self):

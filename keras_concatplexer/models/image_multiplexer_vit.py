@@ -40,7 +40,7 @@ class ImageMultiplexerViT(MultiplexedViT):
     Output: float32 logits `(batch_size, num_classes)`, in input order.
 
     Raises:
-        ValueError: if an argument is not as above, or transform and demultiplexer
+        ValueError: if an argument is invalid, or transform and demultiplexer
             do not fit together.
 
     Example:

@@ -7,8 +7,9 @@ from keras import ops
 
 from keras_concatplexer.layers import ClassAttention
 from keras_concatplexer.models import ensemble
+from keras_concatplexer.models.shared_layer import SharedLayer
 from keras_concatplexer.models.wrapped_vit import WrappedViT
-from keras_concatplexer.vit.stages import read_stages
+from keras_concatplexer.vit.stages import check_stages, read_stages
 
 
 class MultiplexedViT(WrappedViT):
@@ -45,6 +46,7 @@ class MultiplexedViT(WrappedViT):
                 f"attribute `vit`. Received: {vit!r}"
             )
         stages = read_stages(vit)
+        check_stages(vit)
         num_blocks = len(stages.blocks)
         if not isinstance(patchifier_depth, int) or not (
             0 <= patchifier_depth <= num_blocks
@@ -54,25 +56,27 @@ class MultiplexedViT(WrappedViT):
                 f"blocks, {num_blocks}. Received: patchifier_depth={patchifier_depth!r}"
             )
         multiplexer, demultiplexer = make_pair(stages)
-        norm = _copy_of(stages.norm) if own_norm else stages.norm
+        norm = _copy_of(stages.norm) if own_norm else SharedLayer(stages.norm)
 
         # === Functional Model ===
         images = keras.Input(stages.image_shape, name="images")
-        tokens = stages.embedding(images)
+        tokens = SharedLayer(stages.embedding)(images)
         block_inputs = []
         for block in stages.blocks[:patchifier_depth]:
             block_inputs.append(tokens)
-            tokens = block(tokens)
+            tokens = SharedLayer(block)(tokens)
         multiplexed = self.multiplex(multiplexer, tokens, block_inputs, stages)
         tokens = self.run_backbone(multiplexed, patchifier_depth, stages)
         tokens = demultiplexer(tokens, reference=images)
-        super().__init__(vit, images, stages.classify(tokens, norm), name)
+        logits = SharedLayer(stages.head)(norm(tokens[:, 0]))
+        super().__init__(vit, images, logits, name)
 
         # === Config ===
         self.num_mux = num_mux
         self.patchifier_depth = patchifier_depth
         self._pair_names = (multiplexer.name, demultiplexer.name)
         self._norm_name = norm.name
+        self.note_weights()
 
     @property
     def by_num_mux(self):
@@ -123,7 +127,7 @@ class MultiplexedViT(WrappedViT):
         """Runs the blocks behind the multiplexer on what it returned."""
         tokens = multiplexed
         for block in stages.blocks[patchifier_depth:]:
-            tokens = block(tokens)
+            tokens = SharedLayer(block)(tokens)
         return tokens
 
     def predict_ensemble(self, images, num_permutations, batch_size=32, seed=0):
@@ -152,9 +156,15 @@ class MultiplexedViT(WrappedViT):
         )
 
     @property
+    def features(self):
+        """The graph's tensor in front of the head: each image's normed class token."""
+        return self.get_layer(self._norm_name).output
+
+    @property
     def norm(self):
         """The final `LayerNormalization`."""
-        return self.get_layer(self._norm_name)
+        norm = self.get_layer(self._norm_name)
+        return norm.layer if isinstance(norm, SharedLayer) else norm
 
     def get_config(self):
         return {
@@ -166,7 +176,8 @@ class MultiplexedViT(WrappedViT):
 
 def _copy_of(norm):
     """A norm with the same settings and, for now, the same weights."""
-    copy = type(norm).from_config({**norm.get_config(), "name": "own_norm"})
+    settings = {**norm.get_config(), "name": "own_norm", "trainable": True}
+    copy = type(norm).from_config(settings)
     copy.build(norm.gamma.shape)
     for source, target in zip(norm.weights, copy.weights, strict=True):
         # A copy: JAX would share the buffer, and give it up twice in a step.

@@ -14,15 +14,21 @@ def checked_shares(weights, num_mux):
         num_mux: tuple of ints.
 
     Raises:
-        ValueError: if `weights` is not as above, or a share is below a thousandth.
+        ValueError: if there are other weights, or a share is below a thousandth.
     """
     if weights is None:
         weights = [1] * len(num_mux)
-    if len(weights) != len(num_mux) or min(weights) * UNIT < sum(weights):
+    if (
+        not isinstance(weights, (tuple, list))
+        or len(weights) != len(num_mux)
+        or not all(isinstance(weight, (int, float)) for weight in weights)
+        or min(weights) <= 0
+        or min(weights) * UNIT < sum(weights)
+    ):
         raise ValueError(
             f"`num_mux_weights` must be {len(num_mux)} positive numbers, one per N, "
-            f"none below a thousandth of their sum. Received: num_mux_weights="
-            f"{tuple(weights)}, num_mux={num_mux}"
+            "none below a thousandth of their sum. Received: num_mux_weights="
+            f"{weights!r}, num_mux={num_mux}"
         )
     return tuple(weight / sum(weights) for weight in weights)
 

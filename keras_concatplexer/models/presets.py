@@ -6,28 +6,27 @@ import sys
 
 import keras
 
-from keras_concatplexer import flops
 from keras_concatplexer.models.concatplexer import ConcatPlexer
 from keras_concatplexer.models.image_multiplexer_vit import ImageMultiplexerViT
 from keras_concatplexer.vit import keras_cv_vit, keras_hub_vit
 
 OURS = "ours"
 PAPER = "ConcatPlexer, arXiv 2308.11199"
+MODELS = {"concatplexer": ConcatPlexer, "imagemux": ImageMultiplexerViT}
 
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """What a name stands for.
+    """What a name stands for: a multiplexed ViT with the defaults of its class.
 
     Attributes:
         name: str.
-        kind: `"concatplexer"` or `"imagemux"`.
+        kind: a key of `MODELS`.
         size: a name in `keras_concatplexer.vit.SIZES`.
-        num_mux: int. Images per sequence.
-        patchifier_depth: int. Blocks that see each image alone.
-        strides: pair of ints or `None` for the default of `ConcatPlexer`.
-        kernel_size: pair of ints or `None` for the default of `ConcatPlexer`.
+        num_mux: int. Images per group.
         image_size: int. Side of the images by default, in pixels.
+        macs_per_image: int. Multiply-accumulates, with 3 channels and 1000 classes.
+        vit_macs_per_image: int. Those of the ViT alone.
         source: str. Where the choice comes from.
     """
 
@@ -35,65 +34,97 @@ class Preset:
     kind: str
     size: str
     num_mux: int
-    patchifier_depth: int
-    strides: tuple | None
-    kernel_size: tuple | None
     image_size: int
+    macs_per_image: int
+    vit_macs_per_image: int
     source: str
 
+    @property
+    def gmacs_per_image(self):
+        """Multiply-accumulates per image, in units of 10^9."""
+        return self.macs_per_image / 1e9
 
-@dataclasses.dataclass(frozen=True)
-class PresetCost:
-    """One row of `list_presets`.
-
-    Attributes:
-        name: str.
-        gmacs_per_image: float. In units of 10^9 multiply-accumulates.
-        saving: float. Fraction of its ViT's cost that the preset saves.
-        source: str. Where the choice comes from.
-    """
-
-    name: str
-    gmacs_per_image: float
-    saving: float
-    source: str
+    @property
+    def saving(self):
+        """Fraction of its ViT's cost that the preset saves."""
+        return 1 - self.macs_per_image / self.vit_macs_per_image
 
 
-# Size: blocks of a ConcatPlexer that see each image alone, side of the images.
-# Half of the blocks, to which the GFLOPs of the paper's ViT-B/16 correspond.
-_SIZES = {
-    "nano4": (3, 32),
-    "ti4": (4, 32),
-    "ti16": (6, 224),
-    "s16": (6, 224),
-    "b32": (6, 224),
-    "b16": (6, 224),
-    "l16": (12, 224),
-}
+# Size -> side of the images, and the MACs per image of the ViT, of a ConcatPlexer and
+# of an Image Multiplexer at each N; a test counts them.
 _NUM_MUX = (2, 4, 8)
+_SIZES = {
+    "nano4": (
+        32,
+        83_687_936,
+        (65_338_624, 54_067_968, 48_959_232),
+        (45_100_800, 24_045_952, 13_523_136),
+    ),
+    "nano8": (
+        64,
+        84_867_584,
+        (66_518_272, 55_247_616, 50_138_880),
+        (46_280_448, 25_225_600, 14_702_784),
+    ),
+    "ti4": (
+        32,
+        274_168_704,
+        (204_178_176, 164_467_200, 145_797_120),
+        (145_543_872, 76_605_024, 42_145_968),
+    ),
+    "ti16": (
+        224,
+        1_253_683_200,
+        (963_768_576, 804_364_032, 742_119_168),
+        (659_451_648, 351_497_856, 197_534_784),
+    ),
+    "s16": (
+        224,
+        4_598_882_304,
+        (3_527_729_664, 2_934_357_504, 2_700_455_424),
+        (2_397_138_432, 1_254_720_768, 683_539_584),
+    ),
+    "b32": (
+        224,
+        4_409_186_304,
+        (3_575_894_016, 3_033_126_912, 2_688_706_560),
+        (2_394_421_248, 1_313_882_112, 773_667_840),
+    ),
+    "b16": (
+        224,
+        17_563_828_224,
+        (13_456_229_376, 11_171_232_768, 10_265_779_200),
+        (9_107_217_408, 4_716_341_760, 2_520_959_232),
+    ),
+    "l16": (
+        224,
+        61_554_712_576,
+        (46_696_218_624, 38_855_966_720, 35_634_020_352),
+        (31_487_295_488, 16_085_864_448, 8_385_296_384),
+    ),
+}
 # The GFLOPs of the paper are met by this one; all other choices are ours.
 _SOURCES = {"concatplexer_b16_n2": PAPER}
 
 
-def _rows():
-    for size, (depth, image_size) in _SIZES.items():
-        for num_mux in _NUM_MUX:
-            for kind, patchifier_depth in (("concatplexer", depth), ("imagemux", 0)):
+def _presets():
+    for size, (image_size, vit_macs, *macs_of_kinds) in _SIZES.items():
+        for index, num_mux in enumerate(_NUM_MUX):
+            for kind, macs in zip(MODELS, macs_of_kinds, strict=True):
                 name = f"{kind}_{size}_n{num_mux}"
                 yield Preset(
                     name=name,
                     kind=kind,
                     size=f"vit_{size}",
                     num_mux=num_mux,
-                    patchifier_depth=patchifier_depth,
-                    strides=None,
-                    kernel_size=None,
                     image_size=image_size,
+                    macs_per_image=macs[index],
+                    vit_macs_per_image=vit_macs,
                     source=_SOURCES.get(name, OURS),
                 )
 
 
-PRESETS = {preset.name: preset for preset in _rows()}
+PRESETS = {preset.name: preset for preset in _presets()}
 
 
 def from_preset(name, image_shape=None, num_classes=None, vit=None, **overrides):
@@ -107,7 +138,7 @@ def from_preset(name, image_shape=None, num_classes=None, vit=None, **overrides)
         vit: what to wrap. `None`: a new ViT of the preset's size, of keras-cv's
             layers on TensorFlow and of keras-hub's on other backends. A str: a
             keras-hub preset by name, handle or local folder, with its trained
-            weights. A ViT classifier: its images and classes then hold.
+            weights. A ViT classifier: its images, classes and depth then hold.
         **overrides: arguments of `ConcatPlexer` or `ImageMultiplexerViT` that are
             to differ from the preset's.
 
@@ -135,15 +166,8 @@ def from_preset(name, image_shape=None, num_classes=None, vit=None, **overrides)
     else:
         _check_same("image_shape", image_shape, tuple(vit.input_shape[1:]))
         _check_same("num_classes", num_classes, vit.output_shape[-1])
-    arguments = {
-        "num_mux": preset.num_mux,
-        "patchifier_depth": preset.patchifier_depth,
-        "name": preset.name,
-    }
-    if preset.kind == "imagemux":
-        return ImageMultiplexerViT(vit, **{**arguments, **overrides})
-    arguments |= {"strides": preset.strides, "kernel_size": preset.kernel_size}
-    return ConcatPlexer(vit, **{**arguments, **overrides})
+    arguments = {"num_mux": preset.num_mux, "name": preset.name, **overrides}
+    return MODELS[preset.kind](vit, **arguments)
 
 
 def get_preset(name):
@@ -162,64 +186,34 @@ def get_preset(name):
     )
 
 
-def preset_cost(name, image_shape=None, num_classes=1000):
-    """Computes what one image costs in a preset, without building it.
+def list_presets(file=None):
+    """Prints a table of the presets, and returns them.
 
-    Args:
-        name: str.
-        image_shape: `(height, width, channels)`; by default the preset's.
-        num_classes: int.
-
-    Returns:
-        Tuple of two `Cost`, in MACs: of the preset, and of its ViT.
-    """
-    preset = get_preset(name)
-    sizes = (preset.size, image_shape or _default_shape(preset), num_classes)
-    options = (preset.num_mux, preset.patchifier_depth)
-    if preset.kind == "imagemux":
-        cost = flops.image_multiplexer_cost(*sizes, *options)
-    else:
-        cost = flops.concat_cost(*sizes, *options, preset.kernel_size, preset.strides)
-    return cost, flops.vit_cost(*sizes)
-
-
-def list_presets(num_classes=1000, file=None):
-    """Prints a table of the presets, and returns its rows.
-
-    The costs come from formulas, at the presets' own image sizes; no model is
+    The costs are those of the presets' own image sizes and 1000 classes; no model is
     built.
 
     Args:
-        num_classes: int. Classes of the head that is counted.
         file: text stream to print to, standard output by default.
 
     Returns:
-        List of `PresetCost`.
+        List of `Preset`.
 
     Example:
 
     >>> list_presets()[0].name  # doctest: +ELLIPSIS
     preset ... 'concatplexer_nano4_n2'
     """
-    rows = []
-    for name, preset in PRESETS.items():
-        cost, vit_cost = preset_cost(name, num_classes=num_classes)
-        saving = cost.saving(vit_cost)
-        rows.append(PresetCost(name, cost.gmacs_per_image, saving, preset.source))
+    presets = list(PRESETS.values())
     table = [("preset", "GMACs per image", "saving against its ViT", "source")]
     table += [
         (row.name, f"{row.gmacs_per_image:.3f}", f"{row.saving:.1%}", row.source)
-        for row in rows
+        for row in presets
     ]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for name, gmacs, saving, source in table:
         line = f"{name:<{widths[0]}}  {gmacs:>{widths[1]}}  {saving:>{widths[2]}}"
         print(f"{line}  {source}", file=sys.stdout if file is None else file)
-    return rows
-
-
-def _default_shape(preset):
-    return preset.image_size, preset.image_size, 3
+    return presets
 
 
 def _build_vit(preset, image_shape, num_classes):
@@ -227,7 +221,9 @@ def _build_vit(preset, image_shape, num_classes):
     build = keras_cv_vit if on_tensorflow else keras_hub_vit
     return build(
         preset.size,
-        image_shape=_default_shape(preset) if image_shape is None else image_shape,
+        image_shape=(preset.image_size, preset.image_size, 3)
+        if image_shape is None
+        else image_shape,
         num_classes=1000 if num_classes is None else num_classes,
     )
 

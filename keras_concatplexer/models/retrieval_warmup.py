@@ -59,7 +59,7 @@ class RetrievalWarmup(keras.Model):
 
     Raises:
         ValueError: if `model` is not such a model, has reduced its patch tokens,
-            or `retrieval_weight` is not as above.
+            or `retrieval_weight` is out of its range.
 
     Example:
 

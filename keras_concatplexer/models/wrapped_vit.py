@@ -2,14 +2,16 @@
 
 import keras
 
+from keras_concatplexer.classifier import ImageClassifier
 from keras_concatplexer.vit.stages import read_stages
 
 
-class WrappedViT(keras.Model):
+class WrappedViT(ImageClassifier):
     """A functional classifier whose embedding, blocks and head are a ViT's.
 
     The base of `MultiplexedViT` and `ElasticConcatPlexer`. A subclass builds the
-    graph, gives it to this constructor and tells `by_num_mux`.
+    graph, gives it to this constructor, calls `note_weights` when all layers are
+    there, and tells `by_num_mux` and `layer_stages`.
 
     Args:
         vit: the ViT classifier whose layers the graph uses.
@@ -38,29 +40,17 @@ class WrappedViT(keras.Model):
         """The wrapped ViT's `Stages`."""
         return read_stages(self.vit)
 
-    def __call__(self, inputs, *args, **kwargs):
-        # Keras' own message would print every pixel.
-        shape = tuple(getattr(inputs, "shape", (None, *self.input_shape[1:])))
-        if shape[1:] != self.input_shape[1:]:
-            height, width, channels = self.input_shape[1:]
-            raise ValueError(
-                f"Expected images of shape (batch_size, {height}, {width}, {channels})"
-                ", as `preprocessing.ImagePreprocessor` makes them. Received: "
-                f"shape={shape}"
-            )
-        return super().__call__(inputs, *args, **kwargs)
-
     def get_config(self):
         vit = keras.saving.serialize_keras_object(self.vit)
         vit.pop("compile_config", None)
-        return {"name": self.name, "vit": vit}
+        return {**super().get_config(), "vit": vit}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def read_config(cls, config, custom_objects=None):
         vit = keras.saving.deserialize_keras_object(
             config["vit"], custom_objects=custom_objects
         )
-        return cls(**{**config, "vit": vit})
+        return {**config, "vit": vit}
 
 
 def by_num_mux(model):

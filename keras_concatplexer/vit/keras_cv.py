@@ -1,13 +1,13 @@
-"""A ViT classifier of public keras-cv layers, and the adapter that reads it."""
+"""A ViT classifier of public keras-cv layers, and how it is read."""
 
+import dataclasses
 import functools
 
 import keras
 
 from keras_concatplexer.arguments import positive_int
-from keras_concatplexer.vit.image_shape import checked_image_shape
-from keras_concatplexer.vit.parts import BlockParts, EmbeddingParts
-from keras_concatplexer.vit.sizes import ViTSize, get_size
+from keras_concatplexer.vit.sizes import ViTSize, checked_image_shape, get_size
+from keras_concatplexer.vit.stages import BlockParts, EmbeddingParts, Stages, ViT
 
 EMBEDDING, BLOCK, NORM, HEAD = "embedding", "block", "final_norm", "head"
 
@@ -29,83 +29,128 @@ def keras_cv_vit(size, image_shape, num_classes, attention_dropout=0.0, name=Non
         name: str. The model's name; the size's by default.
 
     Returns:
-        `keras.Model`: float images `(batch_size, *image_shape)` -> float32 logits
-        `(batch_size, num_classes)`.
+        `KerasCVViT`, a functional `keras.Model`: float images
+        `(batch_size, *image_shape)` -> float32 logits `(batch_size, num_classes)`.
 
     Raises:
         ValueError: for an unknown size, an image that is not square, or whose
-            side the patch size does not divide, or a bad number of classes.
+            side the patch size does not divide, a bad number of classes, or another
+            backend than TensorFlow.
     """
-    import keras_cv
-
-    config = get_size(size)
-    image_shape = _checked_square(image_shape, config.patch_size)
-    positive_int("num_classes", num_classes)
-    inputs = keras.Input(image_shape, name="images")
-    tokens = keras_cv.layers.PatchingAndEmbedding(
-        config.hidden_dim, config.patch_size, name=EMBEDDING
-    )(inputs)
-    for index in range(config.num_layers):
-        tokens = keras_cv.layers.TransformerEncoder(
-            project_dim=config.hidden_dim,
-            num_heads=config.num_heads,
-            mlp_dim=config.mlp_dim,
-            mlp_dropout=0.0,
-            attention_dropout=attention_dropout,
-            name=f"{BLOCK}_{index}",
-        )(tokens)
-    tokens = keras.layers.LayerNormalization(epsilon=1e-6, name=NORM)(tokens)
-    logits = keras.layers.Dense(num_classes, dtype="float32", name=HEAD)(tokens[:, 0])
     if name is None:
         name = size if isinstance(size, str) else "vit"
-    return keras.Model(inputs, logits, name=name)
+    return KerasCVViT(get_size(size), image_shape, num_classes, attention_dropout, name)
 
 
-def _checked_square(image_shape, patch_size):
-    height, width, _ = checked_image_shape(image_shape, patch_size)
-    if height != width:
-        raise ValueError(
-            "keras-cv's patch embedding is right for square images only. "
-            f"Received: image_shape={tuple(image_shape)}"
+@keras.saving.register_keras_serializable(package="keras_concatplexer")
+class KerasCVViT(ViT):
+    """A ViT classifier of public keras-cv layers; `keras_cv_vit` builds it.
+
+    Args:
+        size: `ViTSize`.
+        image_shape: `(height, width, channels)`, square, in pixels.
+        num_classes: int.
+        attention_dropout: float.
+        name: str.
+        dtype_policy: str or `None`. Name of the global dtype policy that must be set;
+            `None`: whichever is.
+
+    Raises:
+        ValueError: if an argument does not fit, or another backend, data format or
+            dtype policy is set than the layers need.
+    """
+
+    def __init__(
+        self,
+        size,
+        image_shape,
+        num_classes,
+        attention_dropout=0.0,
+        name="vit",
+        dtype_policy=None,
+    ):
+        _check_settings()
+        if dtype_policy is not None:
+            _check_policy(dtype_policy)
+        image_shape = checked_image_shape(image_shape, size.patch_size)
+        if image_shape[0] != image_shape[1]:
+            raise ValueError(
+                "keras-cv's patch embedding is right for square images only. "
+                f"Received: image_shape={image_shape}"
+            )
+        positive_int("num_classes", num_classes)
+        import keras_cv
+
+        # === Functional Model ===
+        inputs = keras.Input(image_shape, name="images")
+        tokens = keras_cv.layers.PatchingAndEmbedding(
+            size.hidden_dim, size.patch_size, name=EMBEDDING
+        )(inputs)
+        for index in range(size.num_layers):
+            tokens = keras_cv.layers.TransformerEncoder(
+                project_dim=size.hidden_dim,
+                num_heads=size.num_heads,
+                mlp_dim=size.mlp_dim,
+                mlp_dropout=0.0,
+                attention_dropout=attention_dropout,
+                name=f"{BLOCK}_{index}",
+            )(tokens)
+        tokens = keras.layers.LayerNormalization(epsilon=1e-6, name=NORM)(tokens)
+        head = keras.layers.Dense(num_classes, dtype="float32", name=HEAD)
+        super().__init__(inputs, head(tokens[:, 0]), name=name)
+
+        # === Config ===
+        self.size = size
+        self.image_shape = image_shape
+        self.num_classes = num_classes
+        self.attention_dropout = attention_dropout
+        self.note_weights()
+
+    def read(self):
+        embedding = self.get_layer(EMBEDDING)
+        _check_policy(embedding.dtype_policy.name)
+        blocks = tuple(
+            self.get_layer(f"{BLOCK}_{index}") for index in range(self.size.num_layers)
         )
-    return tuple(image_shape)
+        rows = self.image_shape[0] // self.size.patch_size
+        return Stages(
+            embedding=embedding,
+            blocks=blocks,
+            image_shape=self.image_shape,
+            grid_shape=(rows, rows),
+            num_prefix_tokens=1,
+            hidden_dim=self.size.hidden_dim,
+            mlp_dim=self.size.mlp_dim,
+            num_classes=self.num_classes,
+            dtype_policy=embedding.dtype_policy,
+            embedding_parts=EmbeddingParts(
+                projection=embedding.projection,
+                prefix=(embedding.class_token,),
+                positions=embedding.position_embedding.embeddings,
+            ),
+            block_parts=tuple(map(_block_parts, blocks)),
+            norm=self.get_layer(NORM),
+            head=self.get_layer(HEAD),
+        )
 
+    def rebuilt(self, image_shape, num_classes):
+        return KerasCVViT(
+            self.size, image_shape, num_classes, self.attention_dropout, self.name
+        )
 
-def matches(vit):
-    """Whether `vit` is a model as `keras_cv_vit` builds it."""
-    return isinstance(vit, keras.Model) and any(
-        layer.name == EMBEDDING and type(layer).__module__.startswith("keras_cv.")
-        for layer in vit.layers
-    )
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "size": dataclasses.asdict(self.size),
+            "image_shape": self.image_shape,
+            "num_classes": self.num_classes,
+            "attention_dropout": self.attention_dropout,
+            "dtype_policy": self.get_layer(EMBEDDING).dtype_policy.name,
+        }
 
-
-def read(vit):
-    """Returns the fields of `Stages` for a model of `keras_cv_vit`."""
-    embedding = vit.get_layer(EMBEDDING)
-    _check_dtype_policy(embedding)
-    blocks = tuple(layer for layer in vit.layers if layer.name.startswith(f"{BLOCK}_"))
-    image_shape = tuple(vit.input_shape[1:])
-    height, width, _ = image_shape
-    patch_size = embedding.patch_size
-    return {
-        "embedding": embedding,
-        "blocks": blocks,
-        "image_shape": image_shape,
-        "grid_shape": (height // patch_size, width // patch_size),
-        "num_prefix_tokens": 1,
-        "hidden_dim": embedding.project_dim,
-        "mlp_dim": blocks[0].mlp_dim,
-        "num_classes": vit.get_layer(HEAD).units,
-        "dtype_policy": embedding.dtype_policy,
-        "embedding_parts": EmbeddingParts(
-            projection=embedding.projection,
-            prefix=(embedding.class_token,),
-            positions=embedding.position_embedding.embeddings,
-        ),
-        "block_parts": tuple(map(_block_parts, blocks)),
-        "norm": vit.get_layer(NORM),
-        "head": vit.get_layer(HEAD),
-    }
+    @classmethod
+    def read_config(cls, config, custom_objects=None):
+        return {**config, "size": ViTSize(**config["size"])}
 
 
 def _block_parts(block):
@@ -123,36 +168,28 @@ def _block_parts(block):
     )
 
 
-def rebuild(vit, image_shape):
-    """Returns a new ViT like `vit`, for other images, with fresh weights."""
-    embedding, block = vit.get_layer(EMBEDDING), vit.get_layer(f"{BLOCK}_0")
-    size = ViTSize(
-        hidden_dim=embedding.project_dim,
-        num_layers=len(read(vit)["blocks"]),
-        num_heads=block.num_heads,
-        mlp_dim=block.mlp_dim,
-        patch_size=embedding.patch_size,
-    )
-    return keras_cv_vit(
-        size,
-        image_shape,
-        vit.get_layer(HEAD).units,
-        attention_dropout=block.attention_dropout,
-        name=vit.name,
-    )
+def _check_settings():
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise ValueError(
+            "keras-cv's ViT layers need the TensorFlow backend; use `keras_hub_vit` on "
+            f"others. Received: backend={backend!r}"
+        )
+    data_format = keras.config.image_data_format()
+    if data_format != "channels_last":
+        raise ValueError(
+            "keras-cv's ViT layers follow the global data format, and images come as "
+            "(height, width, channels). Call "
+            "keras.config.set_image_data_format('channels_last') first, or use "
+            f"`keras_hub_vit`. Received: image_data_format={data_format!r}"
+        )
 
 
-def position_embedding(vit):
-    """Returns the variable of the positions, `(1 + P, D)`."""
-    return vit.get_layer(EMBEDDING).position_embedding.embeddings
-
-
-def _check_dtype_policy(embedding):
-    # A layer takes its own policy from the file, but its parts, made anew, take
-    # the global one: the answers would differ without a word.
-    made_under = embedding.dtype_policy.name
+def _check_policy(made_under):
+    # The layers take the global policy where they are built and where they are called:
+    # under another one the answers would differ without a word.
     current = keras.config.dtype_policy().name
-    if {made_under, embedding.projection.dtype_policy.name} != {current}:
+    if made_under != current:
         raise ValueError(
             "keras-cv layers follow the global dtype policy. This ViT was made "
             f"under {made_under!r}, the global policy is {current!r}. Call "

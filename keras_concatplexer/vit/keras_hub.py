@@ -2,10 +2,18 @@
 
 import os
 
-from keras_concatplexer.vit.image_shape import checked_image_shape
+import keras
+import numpy as np
+
+from keras_concatplexer.preprocessing import ImagePreprocessor
 from keras_concatplexer.vit.keras_hub_model import HEAD, KerasHubViT, import_keras_hub
 from keras_concatplexer.vit.resolution import at_resolution
-from keras_concatplexer.vit.sizes import SIZES, ViTSize, get_size
+from keras_concatplexer.vit.sizes import (
+    SIZES,
+    ViTSize,
+    checked_image_shape,
+    get_size,
+)
 
 
 def keras_hub_vit(
@@ -41,7 +49,7 @@ def keras_hub_vit(
         dropout_rate: float or `None`. Rate on the embedding and in the MLPs in
             training. `None`: the preset's, or 0 for a size.
         attention_dropout: float or `None`. Rate on the attention weights in
-            training, `None` as above.
+            training. `None`: the preset's, or 0 for a size.
         dtype: dtype policy of the backbone. `None`: the global one, to which
             keras-hub also converts a preset that is not quantized.
         name: str. The model's name; the size's by default.
@@ -94,6 +102,60 @@ def keras_hub_vit(
     if image_shape is None or tuple(image_shape) == tuple(backbone.image_shape):
         return vit
     return at_resolution(vit, image_shape)
+
+
+def keras_hub_preprocessor(preset, image_shape=None):
+    """Builds the preprocessing with which a keras-hub preset was trained.
+
+    Mean, standard deviation and way of resizing are the preset's own, read from its
+    image converter.
+
+    Args:
+        preset: str or path. A preset by name, handle or local folder.
+        image_shape: `(height, width, channels)` of the model's images, as given to
+            `keras_hub_vit`; `None`: the converter's size, 3 channels.
+
+    Returns:
+        `preprocessing.ImagePreprocessor`, from values 0 to 255.
+
+    Raises:
+        ImportError: if keras-hub is not installed.
+        ValueError: if keras-hub finds no image converter in the preset.
+    """
+    converter_class = import_keras_hub().layers.ImageConverter
+    try:
+        converter = converter_class.from_preset(os.fspath(preset))
+    except (ValueError, FileNotFoundError) as error:
+        raise ValueError(
+            f"keras-hub finds no image converter in {preset!r}, so its mean and "
+            "standard deviation are not known: make an `ImagePreprocessor` with "
+            f"those of its training. keras-hub says: {error}"
+        ) from error
+    size = converter.image_size if image_shape is None else tuple(image_shape)[:2]
+    if size is None:
+        raise ValueError(
+            f"The image converter of {preset!r} has no size. Pass image_shape="
+            "(height, width, channels)."
+        )
+    channels = 3 if image_shape is None else tuple(image_shape)[2]
+    # keras-hub: value * scale + offset. Here: (value / 255 - mean) / std.
+    scale = np.asarray(1.0 if converter.scale is None else converter.scale)
+    offset = np.asarray(0.0 if converter.offset is None else converter.offset)
+    std = 1 / (255 * scale)
+    return ImagePreprocessor(
+        (*size, channels),
+        mean=-offset * std,
+        std=std,
+        resizing=keras.layers.Resizing(
+            *size,
+            interpolation=converter.interpolation,
+            crop_to_aspect_ratio=converter.crop_to_aspect_ratio,
+            pad_to_aspect_ratio=converter.pad_to_aspect_ratio,
+            antialias=converter.antialias,
+            data_format="channels_last",
+            dtype="float32",
+        ),
+    )
 
 
 def _backbone_of_size(size, image_shape, options):

@@ -1,10 +1,10 @@
-"""The ViT classifier around a keras-hub backbone, and the adapter that reads it."""
+"""The ViT classifier around a keras-hub backbone, and how it is read."""
 
 import keras
 
 from keras_concatplexer.arguments import positive_int
-from keras_concatplexer.vit.image_shape import checked_image_shape
-from keras_concatplexer.vit.parts import BlockParts, EmbeddingParts
+from keras_concatplexer.vit.sizes import checked_image_shape
+from keras_concatplexer.vit.stages import BlockParts, EmbeddingParts, Stages, ViT
 
 # Layer names: of keras-hub, but for the last.
 BLOCK, NORM, HEAD = "transformer_block", "ln", "head"
@@ -77,7 +77,7 @@ class TokensOfBlock(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_concatplexer")
-class KerasHubViT(keras.Model):
+class KerasHubViT(ViT):
     """A ViT classifier made of a keras-hub backbone's layers and a dense head.
 
     Built by `keras_hub_vit`. Its graph holds the backbone's own embedding, blocks
@@ -100,7 +100,7 @@ class KerasHubViT(keras.Model):
 
     Raises:
         ImportError: if keras-hub is not installed.
-        ValueError: if an argument is not as above.
+        ValueError: if an argument is invalid.
     """
 
     def __init__(self, backbone, num_classes, name="keras_hub_vit"):
@@ -133,6 +133,56 @@ class KerasHubViT(keras.Model):
         # Kept out of Keras' tracking: its layers are this model's already.
         object.__setattr__(self, "backbone", backbone)
         self.num_classes = num_classes
+        self.note_weights()
+
+    def read(self):
+        backbone = self.backbone
+        kind = _kind(backbone)
+        embedding = backbone.get_layer(_embedding_name(kind))
+        blocks = tuple(
+            self.get_layer(f"{BLOCK}_{index + 1}")
+            for index in range(backbone.num_layers)
+        )
+        height, width, _ = backbone.image_shape
+        patch_height, patch_width = backbone.patch_size
+        positions = embedding.position_embedding
+        prefix = (embedding.class_token,)
+        if kind == "deit":
+            prefix += (embedding.distillation_token,)
+        return Stages(
+            embedding=self.get_layer(_embedding_name(kind)),
+            blocks=blocks,
+            image_shape=tuple(backbone.image_shape),
+            grid_shape=(height // patch_height, width // patch_width),
+            num_prefix_tokens=len(prefix),
+            hidden_dim=backbone.hidden_dim,
+            mlp_dim=backbone.mlp_dim if kind == "vit" else backbone.intermediate_dim,
+            num_classes=self.num_classes,
+            dtype_policy=blocks[0].dtype_policy,
+            embedding_parts=EmbeddingParts(
+                projection=embedding.patch_embedding,
+                prefix=prefix,
+                # A DeiT's is the variable itself.
+                positions=getattr(positions, "embeddings", positions),
+            ),
+            block_parts=tuple(
+                _vit_block_parts(block)
+                if kind == "vit"
+                else _deit_block_parts(block.block)
+                for block in blocks
+            ),
+            norm=self.get_layer(NORM),
+            head=self.get_layer(HEAD),
+        )
+
+    def rebuilt(self, image_shape, num_classes):
+        config = {
+            **self.backbone.get_config(),
+            "image_shape": checked_image_shape(image_shape, self.backbone.patch_size),
+            "data_format": self.backbone.data_format,
+        }
+        backbone = type(self.backbone).from_config(config)
+        return KerasHubViT(backbone, num_classes, self.name)
 
     def get_config(self):
         backbone = keras.saving.serialize_keras_object(self.backbone)
@@ -140,18 +190,18 @@ class KerasHubViT(keras.Model):
         # keras-hub leaves it out, and would take the global setting.
         backbone["config"]["data_format"] = self.backbone.data_format
         return {
-            "name": self.name,
+            **super().get_config(),
             "backbone": backbone,
             "num_classes": self.num_classes,
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def read_config(cls, config, custom_objects=None):
         import_keras_hub()  # It registers the backbones.
         backbone = keras.saving.deserialize_keras_object(
             config["backbone"], custom_objects=custom_objects
         )
-        return cls(**{**config, "backbone": backbone})
+        return {**config, "backbone": backbone}
 
 
 def _kind(backbone):
@@ -186,47 +236,6 @@ def _embedding_name(kind):
     return f"{kind}_patching_and_embedding"
 
 
-def matches(vit):
-    """Whether `vit` is a model as `keras_hub_vit` builds it."""
-    return isinstance(vit, KerasHubViT)
-
-
-def read(vit):
-    """Returns the fields of `Stages` for a model of `keras_hub_vit`."""
-    backbone = vit.backbone
-    kind = _kind(backbone)
-    embedding = backbone.get_layer(_embedding_name(kind))
-    blocks = tuple(
-        vit.get_layer(f"{BLOCK}_{index + 1}") for index in range(backbone.num_layers)
-    )
-    height, width, _ = backbone.image_shape
-    patch_height, patch_width = backbone.patch_size
-    return {
-        "embedding": vit.get_layer(_embedding_name(kind)),
-        "blocks": blocks,
-        "image_shape": tuple(backbone.image_shape),
-        "grid_shape": (height // patch_height, width // patch_width),
-        "num_prefix_tokens": 1 if kind == "vit" else 2,
-        "hidden_dim": backbone.hidden_dim,
-        "mlp_dim": backbone.mlp_dim if kind == "vit" else backbone.intermediate_dim,
-        "num_classes": vit.num_classes,
-        "dtype_policy": blocks[0].dtype_policy,
-        "embedding_parts": EmbeddingParts(
-            projection=embedding.patch_embedding,
-            prefix=(embedding.class_token,)
-            if kind == "vit"
-            else (embedding.class_token, embedding.distillation_token),
-            positions=position_embedding(vit),
-        ),
-        "block_parts": tuple(
-            _vit_block_parts(block) if kind == "vit" else _deit_block_parts(block.block)
-            for block in blocks
-        ),
-        "norm": vit.get_layer(NORM),
-        "head": vit.get_layer(HEAD),
-    }
-
-
 def _vit_block_parts(block):
     return BlockParts(
         norm1=block.layer_norm_1,
@@ -235,6 +244,7 @@ def _vit_block_parts(block):
         mlp_in=block.mlp.dense_1,
         mlp_out=block.mlp.dense_2,
         activation=block.mlp.dense_1.activation,
+        dropouts=(block.dropout, block.mlp.dropout, block.mlp.dropout),
     )
 
 
@@ -246,22 +256,5 @@ def _deit_block_parts(block):
         mlp_in=block.mlp.dense,
         mlp_out=block.output_layer.dense,
         activation=block.mlp.dense.activation,
+        dropouts=(None, None, block.output_layer.dropout),
     )
-
-
-def rebuild(vit, image_shape):
-    """Returns a new ViT like `vit`, for other images, with fresh weights."""
-    backbone = vit.backbone
-    config = {
-        **backbone.get_config(),
-        "image_shape": checked_image_shape(image_shape, backbone.patch_size),
-        "data_format": backbone.data_format,
-    }
-    return KerasHubViT(type(backbone).from_config(config), vit.num_classes, vit.name)
-
-
-def position_embedding(vit):
-    """Returns the variable of the positions: `(1 + P, D)`, a DeiT's `(1, 2 + P, D)`."""
-    embedding = vit.backbone.get_layer(_embedding_name(_kind(vit.backbone)))
-    positions = embedding.position_embedding
-    return getattr(positions, "embeddings", positions)

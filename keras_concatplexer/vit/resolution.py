@@ -1,27 +1,30 @@
-"""The same ViT for images of another size."""
+"""The same ViT for images of another shape, or for other classes."""
 
 import math
 
 from keras import ops
 
-from keras_concatplexer.vit.stages import get_adapter, read_stages
+from keras_concatplexer.vit.stages import read_stages
 
 
 def at_resolution(vit, image_shape):
-    """Returns a copy of a ViT classifier for images of another size.
+    """Returns a copy of a ViT classifier for images of another shape.
 
     Patches keep their size in pixels, so that the grid of patches changes; the
     patches' position embeddings are interpolated bicubically on it, as in
-    fine-tuning at a higher resolution (arXiv 2010.11929, section 3.2). All other
-    weights, and the positions of the tokens in front of the patches, are copied.
+    fine-tuning at a higher resolution (arXiv 2010.11929, section 3.2). Between one
+    channel and several the patch projection changes too: a gray image gets the
+    tokens that it had repeated in every channel, and a colour image those of the mean
+    of its channels. All other weights are copied.
 
     Args:
         vit: ViT classifier made by a builder of `keras_concatplexer.vit`.
-        image_shape: `(height, width, channels)` of the new images; as many
-            channels as before; square for a ViT of keras-cv.
+        image_shape: `(height, width, channels)` of the new images; as many channels
+            as before, or one, or several where it was one; square for a ViT of
+            keras-cv.
 
     Returns:
-        `keras.Model` of the kind of `vit`, with weights of its own, not compiled.
+        Model of the kind of `vit`, with weights of its own, not compiled.
 
     Raises:
         ValueError: if `vit` is not such a model, or `image_shape` does not fit.
@@ -32,27 +35,77 @@ def at_resolution(vit, image_shape):
     >>> at_resolution(vit, (24, 24, 1)).input_shape
     (None, 24, 24, 1)
     """
-    old, adapter = read_stages(vit), get_adapter(vit)
-    if tuple(image_shape)[2:] != old.image_shape[2:]:
-        raise ValueError(
-            f"The ViT takes images of {old.image_shape}; `image_shape` must be "
-            f"(height, width, {old.image_shape[2]}). Received: "
-            f"image_shape={tuple(image_shape)}"
-        )
-    resized = adapter.rebuild(vit, tuple(image_shape))
-    new = read_stages(resized)
-    positions = adapter.position_embedding(vit)
-    for source, target in zip(vit.weights, resized.weights, strict=True):
+    return _copied(vit, tuple(image_shape), read_stages(vit).num_classes)
+
+
+def with_classes(vit, num_classes):
+    """Returns a copy of a ViT classifier with a new head for other classes.
+
+    All weights but the head's are copied; the head starts afresh.
+
+    Args:
+        vit: ViT classifier made by a builder of `keras_concatplexer.vit`.
+        num_classes: int. It may be the old number: the head is new all the same.
+
+    Returns:
+        Model of the kind of `vit`, with weights of its own, not compiled.
+
+    Raises:
+        ValueError: if `vit` is not such a model, or the number is not positive.
+
+    Example:
+
+    >>> vit = keras_cv_vit("vit_nano4", image_shape=(16, 16, 1), num_classes=10)
+    >>> with_classes(vit, 3).output_shape
+    (None, 3)
+    """
+    return _copied(vit, read_stages(vit).image_shape, num_classes, new_head=True)
+
+
+def _copied(vit, image_shape, num_classes, new_head=False):
+    old = read_stages(vit)
+    copy = vit.rebuilt(image_shape, num_classes)
+    new = read_stages(copy)
+    head = {id(weight) for weight in old.head.weights} if new_head else ()
+    for source, target in zip(vit.weights, copy.weights, strict=True):
+        if id(source) in head:
+            continue
         value = source.value
-        if source is positions:
+        if source is old.embedding_parts.positions:
             value = resize_positions(
                 value, old.num_prefix_tokens, old.grid_shape, new.grid_shape
             )
+        elif source is old.embedding_parts.projection.kernel:
+            value = convert_channels(value, new.image_shape[-1])
         target.assign(value)
-    for source, target in zip(vit.layers, resized.layers, strict=True):
+        target.trainable = source.trainable
+    for source, target in zip(vit.layers, copy.layers, strict=True):
         if not source.trainable:
             target.trainable = False
-    return resized
+    return copy
+
+
+def convert_channels(kernel, num_channels):
+    """Makes a patch projection's kernel one for another number of channels.
+
+    Args:
+        kernel: float tensor `(height, width, channels, hidden_dim)`.
+        num_channels: int. One of the two numbers must be 1, unless they are equal.
+
+    Raises:
+        ValueError: for several channels that become others: nothing says which.
+    """
+    old = kernel.shape[2]
+    if num_channels == old:
+        return kernel
+    if num_channels == 1:
+        return ops.sum(kernel, axis=2, keepdims=True)
+    if old == 1:
+        return ops.repeat(kernel, num_channels, axis=2) / num_channels
+    raise ValueError(
+        f"The ViT takes images of {old} channels. `image_shape` may have as many, or "
+        f"one. Received: {num_channels} channels"
+    )
 
 
 def resize_positions(positions, num_prefix_tokens, old_grid, new_grid):

@@ -1,17 +1,61 @@
 """A Vision Transformer read into its stages, whichever library built it."""
 
 import dataclasses
+import weakref
 from collections.abc import Callable
 
 import keras
+import numpy as np
+from keras import ops
 
-from keras_concatplexer.vit import keras_cv, keras_hub_model
-from keras_concatplexer.vit.parts import EmbeddingParts
+from keras_concatplexer.classifier import ImageClassifier
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockParts:
+    """The layers of a pre-norm transformer block.
+
+    `x += attention(norm1(x)); x += mlp_out(activation(mlp_in(norm2(x))))`, where
+    `mlp_in` stands for its matrix and bias only.
+
+    Attributes:
+        norm1, norm2: `LayerNormalization`.
+        attention: `MultiHeadAttention`.
+        mlp_in, mlp_out: `Dense`.
+        activation: function.
+        dropouts: three `Dropout` or `None`, behind the attention, the activation and
+            `mlp_out`.
+    """
+
+    norm1: keras.layers.LayerNormalization
+    attention: keras.layers.MultiHeadAttention
+    norm2: keras.layers.LayerNormalization
+    mlp_in: keras.layers.Dense
+    mlp_out: keras.layers.Dense
+    activation: Callable
+    dropouts: tuple = (None, None, None)
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbeddingParts:
+    """The layer and variables of a patch embedding.
+
+    Attributes:
+        projection: `Conv2D` whose window and step are the patch.
+        prefix: tuple of variables `(1, 1, D)`: class token, distillation token.
+        positions: variable `(prefix + P, D)`, or with a 1 in front.
+    """
+
+    projection: keras.layers.Conv2D
+    prefix: tuple
+    positions: object
 
 
 @dataclasses.dataclass(frozen=True)
 class Stages:
     """The layers of a ViT classifier in the order of the data.
+
+    The classifier is `head(norm(blocks(embedding(images)))[:, 0])`.
 
     Attributes:
         embedding: layer, images `(B, H, W, C)` -> tokens `(B, prefix + P, D)`.
@@ -29,7 +73,7 @@ class Stages:
         head: the `Dense` layer of the logits.
     """
 
-    embedding: Callable
+    embedding: keras.layers.Layer
     blocks: tuple
     image_shape: tuple
     grid_shape: tuple
@@ -43,49 +87,117 @@ class Stages:
     norm: keras.layers.LayerNormalization
     head: keras.layers.Dense
 
-    def features(self, tokens, norm=None):
-        """Tokens `(B, L, D)` -> the final norm of the class token, `(B, D)`.
+    def check_plain_weights(self):
+        """Refuses layers whose kernel is not what they multiply with.
 
-        Another `norm` may stand in for the ViT's.
+        For what computes with the weights themselves, not by calling the layers.
+
+        Raises:
+            ValueError: if a layer is quantized; the message names it.
         """
-        norm = self.norm if norm is None else norm
-        return norm(tokens[:, 0])
+        layers = [self.embedding_parts.projection, self.head]
+        for parts in self.block_parts:
+            attention = parts.attention
+            layers += [attention.query_dense, attention.key_dense]
+            layers += [attention.value_dense, attention.output_dense]
+            layers += [parts.mlp_in, parts.mlp_out]
+        for layer in layers:
+            mode = getattr(layer, "quantization_mode", None)
+            if mode is not None:
+                raise ValueError(
+                    f"The layer {layer.path} is quantized ({mode}): its kernel alone "
+                    "does not tell what it computes. Use the model before `quantize`."
+                )
 
-    def classify(self, tokens, norm=None):
-        """Tokens `(B, L, D)` -> logits `(B, num_classes)`: the head on `features`."""
-        return self.head(self.features(tokens, norm))
+
+# ViTs whose stages were seen to compute what the model computes.
+_PROVEN = weakref.WeakSet()
 
 
-# Each is a module with `matches(vit)`, `read(vit)`, `rebuild(vit, image_shape)` and
-# `position_embedding(vit)`.
-ADAPTERS = (keras_cv, keras_hub_model)
+class ViT(ImageClassifier):
+    """A functional ViT classifier that tells its stages.
 
-
-def get_adapter(vit):
-    """Returns the module of `ADAPTERS` that knows a ViT classifier.
-
-    Raises:
-        ValueError: if none does.
+    The base of the classifiers that `keras_cv_vit` and `keras_hub_vit` build.
     """
-    for adapter in ADAPTERS:
-        if adapter.matches(vit):
-            return adapter
-    raise ValueError(
-        "`vit` must be a ViT classifier made by `keras_concatplexer.vit."
-        f"keras_cv_vit` or `keras_hub_vit`. Received: {vit!r} of type "
-        f"{type(vit).__name__}"
-    )
+
+    def read(self):
+        """Returns the model's `Stages`.
+
+        Raises:
+            ValueError: if the model cannot be used under the present settings.
+        """
+        raise NotImplementedError
+
+    def rebuilt(self, image_shape, num_classes):
+        """Returns a new ViT like this one, for such images and classes.
+
+        Its weights are fresh.
+        """
+        raise NotImplementedError
+
+    @property
+    def layer_stages(self):
+        """dict, name of a layer of this model -> its stage, for `flops.count`."""
+        stages = self.read()
+        return {
+            stages.embedding.name: "embedding",
+            **{block.name: "backbone" for block in stages.blocks},
+            stages.norm.name: "head",
+            stages.head.name: "head",
+        }
 
 
 def read_stages(vit):
     """Returns the `Stages` of a ViT classifier.
 
     Args:
-        vit: `keras.Model` made by a builder of `keras_concatplexer.vit`, trained
-            or not, or loaded from a file. Its layers are used, not copied.
+        vit: model made by a builder of `keras_concatplexer.vit`, trained or not, or
+            loaded from a file. Its layers are used, not copied.
 
     Raises:
-        ValueError: if `vit` is not such a model, or is made of keras-cv layers
-            under another global dtype policy than the present one.
+        ValueError: if `vit` is another model, or is made of keras-cv layers under
+            another global dtype policy than the present one.
     """
-    return Stages(**get_adapter(vit).read(vit))
+    if not isinstance(vit, ViT):
+        raise ValueError(
+            "`vit` must be a ViT classifier made by `keras_concatplexer.vit."
+            f"keras_cv_vit` or `keras_hub_vit`. Received: {vit!r} of type "
+            f"{type(vit).__name__}"
+        )
+    return vit.read()
+
+
+def check_stages(vit):
+    """Refuses a ViT whose stages do not compute what the model itself computes.
+
+    Compared on one random image, once per model. In a graph nothing can be compared.
+
+    Raises:
+        ValueError: if the logits differ.
+    """
+    if vit in _PROVEN or not _is_eager():
+        return
+    stages = read_stages(vit)
+    random = np.random.default_rng(0)
+    images = random.normal(size=(1, *stages.image_shape)).astype("float32")
+    tokens = stages.embedding(images)
+    for block in stages.blocks:
+        tokens = block(tokens)
+    found = ops.convert_to_numpy(stages.head(stages.norm(tokens)[:, 0]))
+    expected = ops.convert_to_numpy(vit(images))
+    difference = np.max(np.abs(found - expected))
+    if not difference <= 1e-2 * np.max(np.abs(expected)):
+        raise ValueError(
+            "This ViT does not compute what its embedding, blocks, norm and head "
+            "compute on the class token: something was replaced or added. Received: "
+            f"logits that differ by {difference:.3g}"
+        )
+    _PROVEN.add(vit)
+
+
+def _is_eager():
+    if keras.backend.backend() != "tensorflow":
+        return True
+    import tensorflow as tf
+
+    return tf.executing_eagerly()

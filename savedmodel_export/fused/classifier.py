@@ -114,9 +114,10 @@ def _read(model):
         stages = (
             model.stages if isinstance(model, MultiplexedViT) else read_stages(model)
         )
+        stages.check_plain_weights()
     except ValueError as error:
         raise CannotFuse(
-            f"{model.name} is not a ViT of known layers: {error}"
+            f"{model.name} cannot be read as a ViT of known layers: {error}"
         ) from error
     norms = [stages.norm]
     for parts in stages.block_parts:

@@ -49,11 +49,6 @@ def test_convolutions_by_hand():
 
     assert macs(convolve, (2, 5, 5, 4), (3, 3, 2, 6)) == 2 * 9 * 9 * 2 * 6
 
-    def convolve_volume(volume, kernel):
-        return tf.nn.conv3d(volume, kernel, strides=[1] * 5, padding="VALID")
-
-    assert macs(convolve_volume, (1, 3, 3, 3, 2), (2, 2, 2, 2, 5)) == 8 * 8 * 2 * 5
-
 
 def test_called_functions_count_as_often_as_they_are_called():
     kernel = tf.Variable(tf.zeros((4, 4)))
@@ -107,7 +102,7 @@ def test_loops():
 
 
 def test_opaque_operations_are_refused():
-    with pytest.raises(ValueError, match="Cannot see what the operation"):
+    with pytest.raises(ValueError, match="Cannot tell what the operation"):
         macs(lambda x: tf.numpy_function(lambda y: y, [x], tf.float32), (3, 4))
 
 

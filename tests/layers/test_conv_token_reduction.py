@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -80,3 +81,14 @@ def test_errors():
         ConvTokenReduction((4, 4), kernel_size=2, strides=(1, 2, 3))
     with pytest.raises(ValueError, match="`grid_shape` must be a positive integer or"):
         ConvTokenReduction((4, 0), kernel_size=2, strides=1)
+
+
+def test_the_global_data_format_does_not_matter():
+    tokens = np.random.default_rng(0).normal(size=(2, 12, 4)).astype("float32")
+    expected = ConvTokenReduction((3, 4), (1, 2), 2)(tokens)
+    keras.config.set_image_data_format("channels_first")
+    try:
+        found = ConvTokenReduction((3, 4), (1, 2), 2)(tokens)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    np.testing.assert_array_equal(found, expected)

@@ -60,8 +60,3 @@ def test_gradient_reaches_every_token():
         loss = tf.reduce_sum(layer(tokens) ** 2)
     gradient = tape.gradient(loss, tokens)
     assert tf.reduce_all(tf.reduce_max(tf.abs(gradient), axis=-1) > 0)
-
-
-def test_macs():
-    # 8 x 8 similarities, sums of 6 features and of 1 size; then 4 x 4.
-    assert ToMeTokenReduction((4, 4), (2, 2)).macs(6) == (64 + 16) * 13

@@ -124,7 +124,6 @@ def test_fit_evaluate_predict(make_vit, images):
 def test_reducers_train_and_round_trip(make_vit, images, scramble, tmp_path, options):
     vit = make_vit()
     model = kcp.ConcatPlexer(vit, num_mux=4, **options)
-    assert kcp.flops.count(model) == kcp.flops.formula(model)
     assert model.get_layer("demultiplexer").output.shape == (None, 5, 32)
     # The ViT's weights and the slot embedding, and nothing twice.
     assert len(model.weights) == len(vit.weights) + 1
@@ -217,11 +216,39 @@ def test_a_multiplexed_model_is_not_wrapped_again(same_vit):
         kcp.ConcatPlexer(model, num_mux=2, patchifier_depth=1)
 
 
-@pytest.mark.parametrize("shape", [(16, 16, 1), (8, 8, 3), (16, 16)])
-def test_images_of_another_shape_are_refused(same_vit, shape):
-    model = kcp.ConcatPlexer(same_vit, num_mux=2)
-    with pytest.raises(ValueError) as error:
-        model(np.zeros((2, *shape), "float32"))
-    message = str(error.value)
-    assert message.startswith("Expected images of shape (batch_size, 16, 16, 3)")
-    assert message.endswith(f"Received: shape={(2, *shape)}")
+def test_several_n_are_another_model(tiny_vit):
+    with pytest.raises(ValueError, match=r"`ElasticConcatPlexer\(vit, num_mux=\(1, 2"):
+        kcp.ConcatPlexer(tiny_vit, (1, 2))
+
+
+def test_image_scope_is_blind_to_a_neighbour_that_is_not_a_number(tiny_vit, images):
+    model = kcp.ConcatPlexer(tiny_vit, 2, attention_scope="image")
+    broken = images(4)
+    broken[1] = np.nan
+    logits = np.asarray(model(broken))
+    np.testing.assert_allclose(
+        logits[[0, 2, 3]], np.asarray(model(images(4)))[[0, 2, 3]], atol=1e-6
+    )
+    assert np.isnan(logits[1]).all()
+
+
+def test_what_depends_on_n_is_asked_of_the_model(tiny_vit):
+    group = kcp.ConcatPlexer(tiny_vit, 2)
+    image = kcp.ConcatPlexer(tiny_vit, 2, attention_scope="image")
+    elastic = kcp.ElasticConcatPlexer(tiny_vit, (1, 2))
+    mixture = kcp.ImageMultiplexerViT(tiny_vit, 2)
+    for model, mixes in ((group, True), (image, False), (elastic, True)):
+        assert model.mixes_images is mixes is kcp.models.mixes_images(model)
+    assert mixture.mixes_images and not elastic.at(1).mixes_images
+    assert not kcp.models.mixes_images(tiny_vit)
+    assert kcp.models.by_num_mux(image) == {2: image} == image.by_num_mux
+    assert kcp.models.by_num_mux(tiny_vit) == {1: tiny_vit}
+    assert kcp.models.by_num_mux(elastic) == {1: elastic.at(1), 2: elastic.at(2)}
+
+
+def test_one_block_in_front_can_select(images):
+    size = kcp.vit.ViTSize(16, 1, 2, 32, 4)
+    vit = kcp.vit.keras_cv_vit(size, (16, 16, 3), 10)
+    model = kcp.ConcatPlexer(vit, 2, reducer="select")
+    assert model.patchifier_depth == 1
+    assert model(images(3)).shape == (3, 10)

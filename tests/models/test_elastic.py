@@ -143,15 +143,6 @@ def test_round_trip(elastic, images, tmp_path, options):
     np.testing.assert_array_equal(single(images(5)), model.at(2)(images(5)))
 
 
-def test_counted_at_each_n(elastic):
-    model = elastic()
-    for n in NUM_MUX:
-        cost = kcp.flops.count(model.at(n))
-        assert cost.stages == kcp.flops.formula(model.at(n)).stages
-    assert kcp.flops.count(model).stages == kcp.flops.count(model.at(1)).stages
-    assert kcp.flops.formula(model).stages == kcp.flops.formula(model.at(1)).stages
-
-
 def test_any_order_and_without_one(elastic, images):
     model = elastic(num_mux=(4, 2))
     np.testing.assert_array_equal(model(images(5)), model.at(4)(images(5)))
@@ -188,3 +179,38 @@ def test_bad_arguments(same_vit, options, message):
 def test_an_unknown_n(elastic):
     with pytest.raises(ValueError, match=r"num_mux=\(1, 2, 4\). Received: num_mux=3"):
         elastic().at(3)
+
+
+def test_at_is_compiled_as_its_parent(tiny_vit, images):
+    model = kcp.ElasticConcatPlexer(tiny_vit, (1, 2))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-2), loss, metrics=["accuracy"])
+    single = model.at(num_mux=2)
+    before = single.evaluate(images(4), np.arange(4), verbose=0, return_dict=True)
+    assert set(before) == {"loss", "accuracy"}
+    single.fit(images(4), np.arange(4), epochs=3, verbose=0)
+    after = single.evaluate(images(4), np.arange(4), verbose=0, return_dict=True)
+    assert after["loss"] < before["loss"]
+    assert single.optimizer.learning_rate == model.optimizer.learning_rate
+    model.fit(images(4), np.arange(4), verbose=0)
+
+
+def test_a_file_keeps_the_compilation(tiny_vit, images, tmp_path):
+    model = kcp.ElasticConcatPlexer(tiny_vit, (1, 2))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+    model.fit(images(4), np.arange(4), verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.optimizer.iterations == 1
+    for saved, found in zip(
+        model.optimizer.variables, loaded.optimizer.variables, strict=True
+    ):
+        np.testing.assert_array_equal(saved, found)
+    assert loaded.at(2).evaluate(images(4), np.arange(4), verbose=0)
+
+
+@pytest.mark.parametrize("weights", [(0, 0, 0), 0.5, ("a", "b", "c"), (1, -1, 2)])
+def test_bad_shares_are_refused(tiny_vit, weights):
+    with pytest.raises(ValueError, match="`num_mux_weights` must be 3 positive"):
+        kcp.ElasticConcatPlexer(tiny_vit, NUM_MUX, num_mux_weights=weights)

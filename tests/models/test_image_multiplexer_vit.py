@@ -217,7 +217,7 @@ def test_mixed_precision(transform, method):
 def test_the_layers_are_those_of_the_vit():
     vit = make_vit()
     model = kcp.ImageMultiplexerViT(vit, 2, patchifier_depth=1)
-    assert model.get_layer("block_1") is vit.get_layer("block_1")
+    assert model.get_layer("block_1").layer is vit.get_layer("block_1")
     assert model.patchifier_depth == 1
     # One class and four patch tokens, behind one index token per slot.
     assert model.get_layer("multiplexer").output.shape == (None, 7, 32)

@@ -6,31 +6,30 @@ import numpy as np
 import pytest
 
 import keras_concatplexer as kcp
-from keras_concatplexer.models.presets import PRESETS, get_preset, preset_cost
+from keras_concatplexer.models.presets import PRESETS, get_preset
+from tests.flops.closed_form import vit_cost
 
-QUICK = {"nano4_n2", "ti4_n8", "b16_n2"}
-
-
-def concat_presets():
-    for name, preset in PRESETS.items():
-        if preset.kind == "concatplexer":
-            large = name.removeprefix("concatplexer_") not in QUICK
-            yield pytest.param(name, marks=[pytest.mark.large] if large else [])
+QUICK = {"concatplexer_nano4_n2", "imagemux_nano4_n4", "concatplexer_b16_n2"}
 
 
-@pytest.mark.parametrize("name", concat_presets())
-def test_the_traced_count_equals_the_formula(name):
+def test_the_costs_are_those_of_the_sizes():
+    for preset in PRESETS.values():
+        side = preset.image_size
+        cost = vit_cost(preset.size, (side, side, 3), 1000)
+        assert preset.vit_macs_per_image == cost.macs_per_image
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in QUICK else [pytest.mark.large])
+        for name in PRESETS
+    ],
+)
+def test_the_costs_are_those_of_the_traced_graph(name):
     # In a function, so that no weight is made.
     counted = kcp.flops.count(lambda: kcp.from_preset(name))
-    cost, _ = preset_cost(name)
-    assert counted.macs_per_image == pytest.approx(cost.macs_per_image, rel=0.01)
-    assert counted == cost
-
-
-def test_an_image_multiplexer_preset_counts_as_its_formula():
-    pytest.importorskip("keras_concatplexer.models.image_multiplexer_vit")
-    counted = kcp.flops.count(lambda: kcp.from_preset("imagemux_nano4_n4"))
-    assert counted == preset_cost("imagemux_nano4_n4")[0]
+    assert counted.macs_per_image == PRESETS[name].macs_per_image
 
 
 def test_every_preset_is_listed_without_building_one():
@@ -39,7 +38,7 @@ def test_every_preset_is_listed_without_building_one():
     rows = kcp.list_presets(file=printed)
     assert time.perf_counter() - start < 1
     assert [row.name for row in rows] == list(PRESETS)
-    assert len(rows) == 7 * 3 * 2
+    assert len(rows) == 8 * 3 * 2
     lines = printed.getvalue().splitlines()
     assert len(lines) == 1 + len(rows)
     for line, row in zip(lines[1:], rows, strict=True):
@@ -58,9 +57,9 @@ def test_the_table_goes_to_standard_output(capsys):
 
 
 def test_the_headline_preset():
-    cost, vit_cost = preset_cost("concatplexer_b16_n2")
-    assert vit_cost.gmacs_per_image == pytest.approx(17.56, rel=0.005)
-    assert 0.232 <= cost.saving(vit_cost) <= 0.238
+    preset = get_preset("concatplexer_b16_n2")
+    assert preset.vit_macs_per_image == pytest.approx(17.56e9, rel=0.005)
+    assert 0.232 <= preset.saving <= 0.238
 
 
 def test_only_what_the_paper_reports_is_from_the_paper():
@@ -90,10 +89,14 @@ def test_a_given_vit_is_wrapped():
         kcp.from_preset("concatplexer_nano4_n2", image_shape=(32, 32, 3), vit=vit)
 
 
+def test_a_vit_of_another_depth_is_split_in_half(tiny_vit):
+    model = kcp.from_preset("concatplexer_b16_n2", vit=tiny_vit)
+    assert model.patchifier_depth == 1
+
+
 def test_an_image_multiplexer_preset():
-    module = pytest.importorskip("keras_concatplexer.models.image_multiplexer_vit")
     model = kcp.from_preset("imagemux_nano4_n2", (16, 16, 3), 10)
-    assert isinstance(model, module.ImageMultiplexerViT)
+    assert isinstance(model, kcp.ImageMultiplexerViT)
     assert (model.num_mux, model.patchifier_depth) == (2, 0)
 
 

@@ -15,6 +15,7 @@ from savedmodel_export.fused.cpu import multiplies_bfloat16
 from savedmodel_export.model_card import read_model_card
 from savedmodel_export.serving.configuration import write_serving_files
 from savedmodel_export.verify.verification import VerificationError
+from tests.flops.closed_form import formula
 
 NAMES = [f"class {i}" for i in range(10)]
 
@@ -74,7 +75,7 @@ def test_the_model_card(make_served):
     assert card["mixes_images"] is True
     assert card["parameters"] == served.model.count_params()
     assert card["gmacs_per_image"] == pytest.approx(
-        kcp.flops.formula(served.model).gmacs_per_image
+        formula(served.model).gmacs_per_image
     )
     assert card["allowed_batch_sizes"] == [2, 4, 8, 16, 32]
     assert card["versions"]["tensorflow"] == tf.__version__

@@ -1,3 +1,5 @@
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -15,7 +17,8 @@ def test_builds_a_classifier_and_reads_it(make_vit, images):
     tokens = stages.embedding(images(3))
     for block in stages.blocks:
         tokens = block(tokens)
-    np.testing.assert_allclose(stages.classify(tokens), logits, atol=1e-6)
+    found = stages.head(stages.norm(tokens)[:, 0])
+    np.testing.assert_allclose(found, logits, atol=1e-6)
 
 
 def test_a_vit_of_more_than_ten_blocks_is_read_in_order():
@@ -42,6 +45,23 @@ def test_vit_b16_has_the_published_number_of_parameters():
 def test_errors(make_vit, kwargs, message):
     with pytest.raises(ValueError, match=message):
         make_vit(**kwargs)
+
+
+def test_another_backend_or_data_format_is_one_sentence(make_vit, monkeypatch):
+    monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
+    with pytest.raises(ValueError, match="set_image_data_format\\('channels_last'"):
+        make_vit()
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ValueError, match="need the TensorFlow backend; use `keras_hub"):
+        make_vit()
+
+
+def test_the_config_is_the_constructors_arguments(make_vit):
+    vit = make_vit(attention_dropout=0.1)
+    arguments = set(inspect.signature(kcp.vit.KerasCVViT).parameters)
+    assert set(vit.get_config()) == arguments
+    copy = type(vit).from_config(vit.get_config())
+    assert copy.get_config() == vit.get_config()
 
 
 def test_other_models_are_refused():

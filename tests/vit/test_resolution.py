@@ -10,9 +10,9 @@ from keras_concatplexer.vit import (
     keras_cv_vit,
     keras_hub_vit,
     read_stages,
+    with_classes,
 )
 from keras_concatplexer.vit.resolution import resize_positions
-from keras_concatplexer.vit.stages import get_adapter
 
 SIZE = ViTSize(hidden_dim=32, num_layers=2, num_heads=2, mlp_dim=48, patch_size=4)
 
@@ -42,13 +42,16 @@ def make_images(*image_shape):
     return np.random.default_rng(0).normal(size=(2, *image_shape)).astype("float32")
 
 
+def positions(vit):
+    return read_stages(vit).embedding_parts.positions
+
+
 def test_all_but_the_patch_positions_is_copied(vit):
     resized = at_resolution(vit, (16, 16, 3))
     stages = read_stages(resized)
     assert stages.image_shape == (16, 16, 3)
     assert stages.grid_shape == (4, 4)
     assert resized.name == vit.name
-    positions = get_adapter(vit).position_embedding
     old, new = positions(vit), positions(resized)
     num_prefix = stages.num_prefix_tokens
     assert new.shape[-2] == num_prefix + 16
@@ -67,7 +70,6 @@ def test_the_same_size_is_exact(vit):
 
 def test_constant_positions_stay_constant(vit):
     copy = at_resolution(vit, (8, 8, 3))
-    positions = get_adapter(copy).position_embedding
     positions(copy).assign(np.full(positions(copy).shape, 0.3, "float32"))
     resized = at_resolution(copy, (12, 12, 3))
     np.testing.assert_allclose(positions(resized), 0.3, atol=1e-6)
@@ -133,10 +135,10 @@ def test_positions_of_another_grid_are_refused():
 
 
 @pytest.mark.parametrize(
-    "image_shape", [(8, 8), (8, 8, 1), (9, 8, 3), (0, 8, 3), (8, 8, 3, 3)]
+    "image_shape", [(8, 8), (8, 8, 2), (9, 8, 3), (0, 8, 3), (8, 8, 3, 3)]
 )
 def test_a_bad_image_shape_is_refused(vit, image_shape):
-    with pytest.raises(ValueError, match="image_shape="):
+    with pytest.raises(ValueError, match="`image_shape`|image_shape="):
         at_resolution(vit, image_shape)
 
 
@@ -148,3 +150,32 @@ def test_an_image_that_is_not_square_is_refused_by_keras_cv():
 def test_another_model_is_refused():
     with pytest.raises(ValueError, match="must be a ViT classifier"):
         at_resolution(keras.Sequential([keras.layers.Dense(1)]), (8, 8, 3))
+
+
+# === Other classes and channels ===
+
+
+def test_other_classes_get_a_new_head_and_keep_the_rest(vit):
+    other = with_classes(vit, 3)
+    images = make_images(8, 8, 3)
+    assert other(images).shape == (2, 3)
+    pairs = list(zip(vit.weights, other.weights, strict=True))
+    for source, target in pairs[:-2]:
+        assert source is not target
+        np.testing.assert_array_equal(source, target)
+    assert np.any(read_stages(with_classes(vit, 5)).head.kernel - pairs[-2][0])
+
+
+def test_a_gray_image_gets_the_tokens_of_its_repetition(vit):
+    gray = make_images(8, 8, 1)
+    embedding = read_stages(at_resolution(vit, (8, 8, 1))).embedding
+    repeated = read_stages(vit).embedding(np.repeat(gray, 3, axis=-1))
+    np.testing.assert_allclose(embedding(gray), repeated, atol=1e-5)
+
+
+def test_a_colour_image_gets_the_tokens_of_its_mean(vit):
+    colour = make_images(8, 8, 3)
+    gray = at_resolution(vit, (8, 8, 1))
+    mean = read_stages(gray).embedding(colour.mean(-1, keepdims=True))
+    embedding = read_stages(at_resolution(gray, (8, 8, 3))).embedding
+    np.testing.assert_allclose(embedding(colour), mean, atol=1e-5)

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 import keras_concatplexer as kcp
 from savedmodel_export.fused.classifier import CannotFuse, FusedClassifier
+from tests.flops.closed_form import block_macs
 
 TINY = kcp.vit.ViTSize(
     hidden_dim=32, num_layers=3, num_heads=2, mlp_dim=64, patch_size=4
@@ -136,7 +137,7 @@ def test_only_the_last_block_is_cheaper_than_trained(name, make_vit):
         "image": (9, 9),
         "four": (5, 20),
     }[name]
-    whole = kcp.flops.block_macs(sequence, 32, 64) * own // sequence
+    whole = block_macs(sequence, 32, 64) * own // sequence
     # Keys and values of all; the rest for one token.
     read = 2 * own * 32**2 + (2 * 32**2 + 2 * 32 * 64) + 2 * sequence * 32
     assert executed.macs_per_image == trained.macs_per_image - whole + read
@@ -151,5 +152,13 @@ def test_what_cannot_be_fused_is_named(make_vit):
     with pytest.raises(CannotFuse, match="multiplexer have proportional attention"):
         FusedClassifier(proportional)
     other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="mlp")
-    with pytest.raises(CannotFuse, match="mlp is not a ViT of known layers"):
+    with pytest.raises(CannotFuse, match="mlp cannot be read as a ViT of known"):
         FusedClassifier(other)
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+def test_a_quantized_model_is_not_fused(tiny_vit):
+    model = kcp.ConcatPlexer(tiny_vit, num_mux=2)
+    model.quantize("int8")
+    with pytest.raises(CannotFuse, match=r"is quantized \(int8\)"):
+        FusedClassifier(model)

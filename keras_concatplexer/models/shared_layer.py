@@ -1,0 +1,31 @@
+"""A layer of the wrapped ViT, as a layer of one model's graph."""
+
+import keras
+
+
+class SharedLayer(keras.layers.Layer):
+    """Calls a layer that other models use too, under its name.
+
+    Keras tells a layer's `output` from the first graph that it stands in, which is
+    the ViT's. This layer stands in one graph only, so that
+    `model.get_layer("final_norm").output` is that of `model`.
+
+    Args:
+        layer: built layer of one input. It is used, not copied; the model that makes
+            this layer rebuilds it, so it has no config of its own.
+
+    Input and output shape: those of `layer`.
+    """
+
+    def __init__(self, layer):
+        super().__init__(dtype=layer.dtype_policy, name=layer.name)
+        self.layer = layer
+
+    def build(self, input_shape):
+        self.built = True
+
+    def call(self, inputs):
+        return self.layer(inputs)
+
+    def compute_output_spec(self, inputs):
+        return self.layer.compute_output_spec(inputs)

@@ -1,0 +1,159 @@
+"""What every image classifier checks and keeps, on multiplexed models and ViTs."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_concatplexer as kcp
+
+
+def compiled(model):
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+# === Images ===
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of four images, the last one smaller."""
+
+    def __init__(self, images):
+        super().__init__()
+        self.images = images
+
+    def __len__(self):
+        return -(-len(self.images) // 4)
+
+    def __getitem__(self, index):
+        images = self.images[4 * index : 4 * index + 4]
+        return images, np.arange(len(images))
+
+
+@pytest.mark.parametrize("kind", ["vit", "concat", "elastic"])
+def test_generators_and_ragged_datasets_fit(tiny_vit, images, kind):
+    model = {
+        "vit": lambda: tiny_vit,
+        "concat": lambda: kcp.ConcatPlexer(tiny_vit, 2),
+        "elastic": lambda: kcp.ElasticConcatPlexer(tiny_vit, (1, 2)),
+    }[kind]()
+    batches = Batches(images(6))
+    generator = (batches[index] for index in (0, 1))
+    compiled(model).fit(generator, steps_per_epoch=2, verbose=0)
+    history = model.fit(batches, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 1), (8, 8, 3)])
+def test_images_of_another_shape_are_refused(tiny_vit, shape):
+    for model in (tiny_vit, kcp.ConcatPlexer(tiny_vit, num_mux=2)):
+        with pytest.raises(ValueError) as error:
+            model(np.zeros((2, *shape), "float32"))
+        message = str(error.value)
+        assert message.startswith("Expected images of shape (batch_size, 16, 16, 3)")
+        assert message.endswith(f"Received: shape={(2, *shape)}")
+
+
+def test_one_image_and_none_are_refused(tiny_vit, images):
+    model = kcp.ConcatPlexer(tiny_vit, num_mux=2)
+    unbatched = tf.data.Dataset.from_tensor_slices(images(2))
+    message = r"Expected images of shape \(batch_size, 16, 16, 3\), one at least"
+    for given in (
+        lambda: model(images(1)[0]),
+        lambda: model(images(0)),
+        lambda: model.predict(images(0)),
+    ):
+        with pytest.raises(ValueError, match=message):
+            given()
+    with pytest.raises(ValueError, match=message):
+        model.predict(unbatched, verbose=0)
+
+
+def test_pixels_are_warned_of(tiny_vit, images):
+    model = kcp.ConcatPlexer(tiny_vit, num_mux=2)
+    pixels = np.full((2, 16, 16, 3), 200, "uint8")
+    for given in (pixels, pixels.astype("float32")):
+        with pytest.warns(UserWarning, match="pixels from 0 to 255"):
+            model.predict(given, verbose=0)
+
+
+# === Freezing ===
+
+
+def freeze(model, what):
+    if what == "model":
+        model.trainable = False
+    elif what == "vit":
+        model.vit.trainable = False
+    elif what == "sublayer":
+        model.vit.get_layer("block_0").attn.trainable = False
+    else:
+        model.get_layer(what).trainable = False
+
+
+@pytest.mark.parametrize(
+    "what", ["block_1", "multiplexer", "own_norm", "sublayer", "vit", "model"]
+)
+def test_a_file_keeps_the_freezing_and_the_optimizers_state(
+    tiny_vit, images, tmp_path, what
+):
+    model = kcp.ConcatPlexer(tiny_vit, 2, own_norm=True)
+    freeze(model, what)
+    compiled(model)
+    if what != "model":
+        model.train_on_batch(images(4), np.arange(4))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for name in ("weights", "optimizer.variables"):
+        pairs = [getattr_path(m, name) for m in (model, loaded)]
+        for saved, found in zip(*pairs, strict=True):
+            np.testing.assert_array_equal(saved, found)
+    again = type(loaded).from_config(loaded.get_config())
+    flags = [[w.trainable for w in m.weights] for m in (model, loaded, again)]
+    assert flags[0] == flags[1] == flags[2]
+    assert len(model.trainable_weights) == len(loaded.trainable_weights)
+    assert loaded.trainable == (what != "model")
+    if what in ("block_1", "multiplexer", "own_norm"):
+        assert not loaded.get_layer(what).trainable
+
+
+def getattr_path(model, path):
+    for name in path.split("."):
+        model = getattr(model, name)
+    return model
+
+
+def test_an_elastic_model_keeps_what_is_frozen_at_each_n(tiny_vit, tmp_path):
+    model = kcp.ElasticConcatPlexer(tiny_vit, (1, 2))
+    model.at(2).get_layer("multiplexer").trainable = False
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert not loaded.at(2).get_layer("multiplexer").trainable
+    assert len(loaded.trainable_weights) == len(model.trainable_weights)
+
+
+def test_a_plain_vit_keeps_its_freezing(tiny_vit, tmp_path):
+    tiny_vit.get_layer("block_0").trainable = False
+    tiny_vit.save(tmp_path / "vit.keras")
+    loaded = keras.saving.load_model(tmp_path / "vit.keras")
+    assert not loaded.get_layer("block_0").trainable
+    assert len(loaded.trainable_weights) == len(tiny_vit.trainable_weights)
+
+
+# === Quantization ===
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+def test_a_quantized_model_is_saved_and_not_read(images, tmp_path):
+    size = kcp.vit.ViTSize(8, 1, 2, 8, 8)
+    vit = kcp.vit.keras_cv_vit(size, (16, 16, 3), 2)
+    model = kcp.ImageMultiplexerViT(vit, 2, transform="contextual")
+    model.quantize("int8")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(images(3)), model(images(3)))
+    with pytest.raises(ValueError, match=r"is quantized \(int8\)"):
+        model.stages.check_plain_weights()
+    with pytest.raises(ValueError, match="`filters` cannot be kept"):
+        model.quantize("int8", filters="head")
