@@ -155,9 +155,25 @@ def neighbours(model):
     )
 
 
+def grouped_at_any_batch_size():
+    """Returns five images that a JAX program for any number of them has grouped."""
+    import jax
+    from jax import export
+
+    from keras_concatplexer.layers import grouping
+
+    def there_and_back(tokens):
+        return grouping.ungroup(grouping.group(tokens, 2), tokens)
+
+    tokens = np.arange(5 * 3 * 4, dtype="float32").reshape(5, 3, 4)
+    shape = jax.ShapeDtypeStruct(export.symbolic_shape("batch, 3, 4"), "float32")
+    return np.array(export.export(jax.jit(there_and_back))(shape).call(tokens))
+
+
 def main(folder):
     """Writes `results.npz` and one `<name>.keras` for each model to `folder`."""
     results = {"backend": keras.backend.backend(), "imported": IMPORTED}
+    results["grouped"] = grouped_at_any_batch_size()
     for name in LAYERS:
         results[f"layer/{name}"] = layer_output(name)
     for name in MODELS:

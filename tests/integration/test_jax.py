@@ -49,6 +49,11 @@ def test_import_needs_no_optional_package(results):
     assert list(results["imported"]) == []
 
 
+def test_a_program_for_any_batch_size_has_groups(results):
+    # `model.export` makes such programs.
+    np.testing.assert_array_equal(results["grouped"].ravel(), np.arange(60))
+
+
 def test_every_layer_has_a_row():
     layers = {name for name in kcp.layers.__all__ if _is_layer(name)}
     assert layers <= set(jax_script.LAYERS), "Add the missing ones to LAYERS."
