@@ -70,8 +70,6 @@ SLOW_TO_ANSWER = {
 MAX_LINES = 300
 MAX_FILES = 14
 
-pending = pytest.mark.xfail(reason="The packages are being divided.", strict=False)
-
 
 @functools.cache
 def sources():
@@ -127,7 +125,6 @@ def test_no_circle_of_imports():
         pytest.fail(" <- ".join(error.args[1]))
 
 
-@pending
 def test_the_library_imports_downwards():
     upwards = []
     for module in sources():
