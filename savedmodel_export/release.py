@@ -76,7 +76,7 @@ def new_version(
             with writing(root):
                 release.version = publish(release.folder, root)
             if serving_files:
-                configure(root)
+                _configure(root, release.version)
             if keep is not None:
                 _prune(root, keep)
 
@@ -108,6 +108,16 @@ def _check_mixing(card, mixes_images, number, export_dir):
         "group. Export into another folder, or allow it (change_mixing=True, "
         "--change_mixing)."
     )
+
+
+def _configure(root, version):
+    try:
+        configure(root)
+    except ValueError as error:
+        raise ValueError(
+            f"{version} is published, but the server does not know it yet. {error} "
+            f"Mend that and run: python -m savedmodel_export.serving {root}"
+        ) from error
 
 
 def _prune(root, keep):

@@ -1,3 +1,4 @@
+import errno
 import logging
 import multiprocessing
 import random
@@ -102,6 +103,23 @@ def test_what_cannot_be_deleted_is_a_warning(release, monkeypatch, caplog):
     with caplog.at_level(logging.WARNING):
         assert release(keep=1).name == "2"
     assert "stay: Read-only file system" in caplog.text
+
+
+def test_a_disk_that_fills_up_behind_the_version(release, tmp_path, monkeypatch):
+    release(serving_files=True)
+    config = tmp_path / "model" / "serving" / "models.config"
+    before = config.read_text()
+
+    def fail(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("savedmodel_export.serving.configuration.replace_file", fail)
+        with pytest.raises(ValueError, match="2 is published, .* No space .* Mend"):
+            release(serving_files=True)
+    assert config.read_text() == before
+    write_serving_files(tmp_path / "model")
+    assert labels(tmp_path / "model") == {"stable": 1, "canary": 2}
 
 
 def test_keep_is_checked_first(release):

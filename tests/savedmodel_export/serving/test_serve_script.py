@@ -155,7 +155,8 @@ def test_promotions_arrive_and_a_failure_does_not_end_that(start, tmp_path, fill
     config = folder / "serving" / "models.config"
     text = config.read_text()
     config.unlink()
-    line = script.process.stderr.readline().decode()
+    reason, line = (script.process.stderr.readline().decode() for _ in range(2))
+    assert "No such file" in reason
     assert line == "serve.sh: models.config cannot be read; the last one stays\n"
     assert script.model.version_labels == {"stable": 1, "canary": 1}
     config.write_text(text)
