@@ -14,7 +14,7 @@ import statistics
 from benchmarks import command
 from benchmarks.markdown import table
 from benchmarks.results_file import ResultsFile
-from benchmarks.speed import report, training_steps
+from benchmarks.speed import report
 from benchmarks.speed.rows import DEPTHS, PLAIN, PRECISIONS
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -40,7 +40,9 @@ def throughput(folder):
         "vit_s16, bfloat16",
         "vit_b16, PyTorch compiled, bfloat16",
         "vit_b16, OpenVINO, bfloat16",
+        "vit_b16, OpenVINO by NNCF, int8",
         "vit_b16, ONNX Runtime, float32",
+        "vit_b16, ONNX Runtime dynamic, int8",
     ]
     ratios = ("over_plain_keras", "over_fused_vit", "of_ideal")
     return report.markdown(_json(folder, "throughput"), names, ratios, details=False)
@@ -53,6 +55,8 @@ def throughput_full(folder):
 
 def training(folder):
     """Images/s in training."""
+    from benchmarks.speed import training_steps
+
     return training_steps.rates_table(_json(folder, "training")["images_per_second"])
 
 

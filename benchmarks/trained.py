@@ -1,12 +1,9 @@
 """The models of training runs and images to try them on."""
 
-import keras
 import numpy as np
 from absl import flags
 
 from benchmarks import command
-from keras_concatplexer import bundle
-from train.data import Data, open_source
 
 BATCH_SIZE = 64
 
@@ -43,6 +40,9 @@ def load_arrays(workdir, dataset, data_dir=None, split="test", limit=None):
         ValueError: if there is no model or no such data, or the data has other
             classes than the run's.
     """
+    from keras_concatplexer import bundle
+    from train import Data, open_source
+
     model, description = load_model(workdir), bundle.read_description(workdir)
     source = open_source(dataset, data_dir)
     class_names = tuple(source.info.features["label"].names)
@@ -65,6 +65,10 @@ def load_model(workdir):
     Raises:
         ValueError: if there is none.
     """
+    import keras
+
+    from keras_concatplexer import bundle
+
     description = bundle.read_description(workdir)
     keras.config.set_dtype_policy(description.dtype_policy)
     return bundle.load_model(workdir)
@@ -76,4 +80,6 @@ def num_images(dataset, data_dir, split):
     Raises:
         ValueError: if there is no such data.
     """
+    from train import open_source
+
     return open_source(dataset, data_dir).info.splits[split].num_examples

@@ -58,11 +58,6 @@ PUBLIC = {
 }
 
 SLOW_TO_ANSWER = {
-    "benchmarks.accuracy.agreement",
-    "benchmarks.accuracy.frontier",
-    "benchmarks.accuracy.interference",
-    "benchmarks.accuracy.slot_bias",
-    "benchmarks.documents",
     "benchmarks.speed.profile_stages",
     "benchmarks.speed.training_steps",
 }

@@ -9,11 +9,10 @@ accuracy.
 import json
 
 import numpy as np
-import tensorflow as tf
+from absl import flags
 
 from benchmarks import command, trained
 from savedmodel_export.choices import PRECISIONS
-from savedmodel_export.fused.classifier import FusedClassifier
 
 BATCH_SIZE = 64
 
@@ -30,6 +29,9 @@ def agreement(model, images, labels):
         dict, precision -> dict with `top1_agreement`, `max_probability_difference`,
         `accuracy`, `live_accuracy`.
     """
+    import tensorflow as tf
+
+    from savedmodel_export.fused.classifier import FusedClassifier
 
     def probabilities(predict):
         starts = range(0, len(images), BATCH_SIZE)
@@ -50,11 +52,30 @@ def agreement(model, images, labels):
     return results
 
 
+def define_flags():
+    """Defines the command's flags."""
+    trained.define_flags()
+    flags.DEFINE_float(
+        "outlier_factor",
+        0.0,
+        "Make a few channels behind each norm so many times as large first, which "
+        "changes no answer in floats; 0: none.",
+        0,
+    )
+
+
 def main(values):
-    """Prints the comparison as JSON, a line per precision."""
-    for precision, row in agreement(*trained.load_from_flags(values)).items():
-        print(json.dumps({"precision": precision, **row}))
+    """Prints the comparison as JSON, a line per N and precision."""
+    from benchmarks.accuracy.outliers import add_outliers
+    from keras_concatplexer.models import by_num_mux
+
+    model, images, labels = trained.load_from_flags(values)
+    if values.outlier_factor:
+        add_outliers(getattr(model, "vit", model), factor=values.outlier_factor)
+    for num_mux, single in by_num_mux(model).items():
+        for precision, row in agreement(single, images, labels).items():
+            print(json.dumps({"num_mux": num_mux, "precision": precision, **row}))
 
 
 if __name__ == "__main__":
-    command.run(main, trained.define_flags)
+    command.run(main, define_flags)

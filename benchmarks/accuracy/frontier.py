@@ -15,14 +15,13 @@ import pathlib
 from absl import flags
 
 from benchmarks import command, folders
-from benchmarks.accuracy import frontier_report, frontier_speed
+from benchmarks.accuracy import frontier_report
 from benchmarks.accuracy.frontier_rows import (
     DATASETS,
     PROTOCOLS,
     TEACHER_EPOCHS,
     chosen_rows,
 )
-from benchmarks.accuracy.frontier_training import Comparison
 from benchmarks.results_file import ResultsFile
 from benchmarks.trained import num_images
 
@@ -49,6 +48,9 @@ def define_flags():
 
 def main(values):
     """Trains or measures the rows that are asked for, and shows what is there."""
+    from benchmarks.accuracy import frontier_speed
+    from benchmarks.accuracy.frontier_training import Comparison
+
     if values.measure:
         command.check_idle(values)
     protocol = PROTOCOLS[values.protocol]

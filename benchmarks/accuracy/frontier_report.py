@@ -9,12 +9,15 @@ from benchmarks.markdown import number, table
 
 ON_FRONT = "**yes**"
 MARKERS = {1: "o", 2: "s", 4: "^"}
-# Where a label may stand: horizontal and vertical distance in points, alignment.
-PLACES = tuple(
-    (sign * distance, height, "left" if sign > 0 else "right")
-    for distance in (6, 14, 30)
-    for height in (-3, 5, -11, 13, -19, 21, -30, 32)
-    for sign in (1, -1)
+# Where a label may stand: horizontal and vertical distance in points, nearest first.
+PLACES = sorted(
+    (
+        (sign * distance, height - 3)
+        for distance in (6, 16, 30, 50, 80)
+        for height in range(-80, 81, 8)
+        for sign in (1, -1)
+    ),
+    key=lambda place: math.hypot(*place),
 )
 
 
@@ -201,29 +204,38 @@ def draw(summaries, title, path):
 
 
 def _place_labels(axes, renderer, summaries, colours):
-    """Writes each name beside its point, where it covers no point and no name."""
+    """Writes each name beside its point, where it covers no point, bar or name."""
+    from matplotlib.text import Text
     from matplotlib.transforms import Bbox
 
-    points = {
-        name: axes.transData.transform((found.speed, 100 * found.accuracy))
-        for name, found in summaries.items()
-    }
-    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in points.values()]
+    taken = []
+    for found in summaries.values():
+        low, high = (
+            axes.transData.transform((found.speed, 100 * (found.accuracy + error)))
+            for error in (-found.error, found.error)
+        )
+        taken.append(Bbox([low - 3, high + 3]))
+        middle = (low + high) / 2
+        taken.append(Bbox([middle - 5, middle + 5]))
+    if legend := axes.get_legend():
+        taken.append(legend.get_window_extent(renderer))
     frame = axes.get_window_extent(renderer)
     for name, found in summaries.items():
-        for right, up, side in PLACES:
+        for place in PLACES:
             label = axes.annotate(
                 name,
                 (found.speed, 100 * found.accuracy),
-                (right, up),
+                place,
                 textcoords="offset points",
-                ha=side,
+                ha="left" if place[0] > 0 else "right",
                 fontsize=7.5,
                 color=colours[found.family],
                 arrowprops={"arrowstyle": "-", "color": "0.7", "linewidth": 0.5},
             )
             label.set_in_layout(False)
-            box = label.get_window_extent(renderer)
+            # Of the words; the label's own would hold its line to the point.
+            label.update_positions(renderer)
+            box = Text.get_window_extent(label, renderer)
             inside = (
                 frame.x0 < box.x0
                 and box.x1 < frame.x1
@@ -232,6 +244,6 @@ def _place_labels(axes, renderer, summaries, colours):
             )
             if inside and not any(box.overlaps(other) for other in taken):
                 break
-            if (right, up, side) != PLACES[-1]:
+            if place != PLACES[-1]:
                 label.remove()
         taken.append(box)

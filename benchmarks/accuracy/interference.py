@@ -10,11 +10,7 @@ import json
 import numpy as np
 from absl import flags
 
-import keras_concatplexer as kcp
 from benchmarks import command, folders, trained
-from keras_concatplexer.analysis import interference
-from keras_concatplexer.models.ensemble import predict_ensemble
-from keras_concatplexer.models.wrapped_vit import single_num_mux
 
 BATCH_SIZE = 64
 # Of the ensembles whose accuracy stands beside that of one pass.
@@ -41,7 +37,9 @@ def at_num_mux(model, num_mux):
     Raises:
         ValueError: if the model needs another `num_mux`.
     """
-    models = kcp.models.by_num_mux(model)
+    from keras_concatplexer.models import by_num_mux
+
+    models = by_num_mux(model)
     if num_mux is None and len(models) == 1:
         return model
     if num_mux not in models:
@@ -59,6 +57,9 @@ def ensembles(model, images, labels, seed=0):
         list of dict with `num_permutations`, `accuracy` and `cost`, in passes over
         the images.
     """
+    from keras_concatplexer.models.ensemble import predict_ensemble
+    from keras_concatplexer.models.wrapped_vit import single_num_mux
+
     num_mux, rows = single_num_mux(model), []
     for num_permutations in NUM_PERMUTATIONS:
         logits = predict_ensemble(
@@ -111,6 +112,8 @@ def draw(result, path):
 
 def main(values):
     """Measures a training run's best model, writes the files, prints the table."""
+    from keras_concatplexer.analysis import interference
+
     folder = folders.own(values.out)
     model, images, labels = trained.load_from_flags(values, values.num_images)
     model = at_num_mux(model, values.num_mux)

@@ -11,7 +11,6 @@ import functools
 import numpy as np
 from absl import flags
 
-import keras_concatplexer as kcp
 from benchmarks import command, folders, trained, trainings
 from benchmarks.markdown import number, percent, table
 from benchmarks.results_file import ResultsFile
@@ -56,7 +55,9 @@ def run_row(folder, settings, num_draws):
 
 def describe(model, images, labels, num_draws):
     """Returns what the slots of a trained ConcatPlexer do, a dict."""
-    result = kcp.analysis.interference(model, images, labels, num_draws)
+    from keras_concatplexer.analysis import interference
+
+    result = interference(model, images, labels, num_draws)
     accuracies = [slot.accuracy for slot in result.slot_accuracy]
     vectors = np.asarray(model.get_layer("multiplexer").slot_embedding.embedding)
     return {

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 import keras_concatplexer as kcp
+from benchmarks.speed.quantized import quantize
 from benchmarks.speed.rows import PLAIN
 from benchmarks.speed.runtimes import NUM_CLASSES
 from savedmodel_export import export
@@ -47,6 +48,11 @@ class Exporter:
         return {"path": self._files[row.file_key], **self._costs(row)}
 
     def _write(self, row):
+        if row.quantizer:
+            source = dataclasses.replace(row, precision="float32", quantizer="")
+            path = self.export(source)["path"]
+            target = self._folder / str(len(self._files))
+            return quantize(row.quantizer, path, target, row.image_size)
         target = self._folder / str(len(self._files))
         preprocessor = kcp.preprocessing.ImagePreprocessor(self._shape(row))
         names = [str(index) for index in range(NUM_CLASSES)]

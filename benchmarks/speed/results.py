@@ -4,8 +4,8 @@ import dataclasses
 import itertools
 
 from benchmarks import machine
+from benchmarks.gemm import GEMM_FLOPS
 from benchmarks.speed.rows import PLAIN
-from benchmarks.speed.runtimes import GEMM_FLOPS
 
 VERSIONS = (*machine.PACKAGES, "torch", "openvino", "onnx", "onnxruntime", "tf2onnx")
 REFERENCE_BATCH_SIZE = 8

@@ -5,8 +5,11 @@ import dataclasses
 from savedmodel_export.choices import PRECISIONS
 
 PLAIN = "vit_b16, plain Keras"
+# Of our exports and of other runtimes.
+ALL_PRECISIONS = tuple(dict.fromkeys((*PRECISIONS, "int8")))
 # To save time on a long table, one scope alone in float32.
-SCOPES = {"float32": ("group",), "bfloat16": ("group", "image")}
+SCOPES = {"float32": ("group",)}
+ALL_SCOPES = ("group", "image")
 DEPTHS = {2: 6, 4: 3}
 ELASTIC = {"num_mux": (1, 2, 4), "patchifier_depth": 3}
 
@@ -17,7 +20,7 @@ class Row:
 
     Attributes:
         name: str, unique.
-        precision: str, a precision of the exporter.
+        precision: str, one of `ALL_PRECISIONS`.
         size: name of the ViT.
         kind: `"vit"`, `"concat"`, `"elastic"`, `"imagemux"` or `"gemm"`, a bare
             matrix product.
@@ -27,6 +30,8 @@ class Row:
             exporter, or `None` for a model of its own.
         fuse: bool. Whether the fused graph is exported.
         compiled: bool. Whether PyTorch compiles it.
+        quantizer: name in `quantized.QUANTIZERS`: how another runtime's file becomes
+            int8; empty: not at all.
         num_mux: int or `None`. The N at which an elastic model runs.
         image_size: int. Side of the images.
     """
@@ -40,6 +45,7 @@ class Row:
     file_format: str | None = "saved_model"
     fuse: bool = True
     compiled: bool = False
+    quantizer: str = ""
     num_mux: int | None = None
     image_size: int = 224
 
@@ -58,12 +64,12 @@ class Row:
         """What tells one exported file from another; rows may share one."""
         # Only the fused graph is written in a precision of its own.
         precision = self.precision if self.fuse else None
-        return *self.model_key, self.file_format, precision
+        return *self.model_key, self.file_format, precision, self.quantizer
 
 
 GEMMS = tuple(
     Row(f"gemm, {precision}", precision, kind="gemm", file_format=None)
-    for precision in PRECISIONS
+    for precision in ALL_PRECISIONS
 )
 
 
@@ -112,20 +118,25 @@ def _tome_row(num_mux, precision):
     return concat_row("vit_b16", num_mux, precision, ", ToMe", **options)
 
 
-def _torch_row(precision, compiled):
-    form = "compiled" if compiled else "eager"
+def _torch_row(precision, form):
     return Row(
         f"vit_b16, PyTorch {form}, {precision}",
         precision,
         runtime="torch",
         file_format=None,
-        compiled=compiled,
+        compiled=form == "compiled",
     )
 
 
-def _other_row(title, runtime, file_format, precision):
-    name = f"vit_b16, {title}, {precision}"
-    return Row(name, precision, runtime=runtime, file_format=file_format, fuse=False)
+def _other_row(title, runtime, file_format, precision, quantizer=""):
+    return Row(
+        f"vit_b16, {title}, {precision}",
+        precision,
+        runtime=runtime,
+        file_format=file_format,
+        fuse=False,
+        quantizer=quantizer,
+    )
 
 
 def full_rows():
@@ -136,23 +147,34 @@ def full_rows():
         rows += [
             concat_row("vit_b16", num_mux, precision, attention_scope=scope)
             for num_mux in DEPTHS
-            for scope in SCOPES[precision]
+            for scope in SCOPES.get(precision, ALL_SCOPES)
         ]
-    rows += [_elastic_row(num_mux, "bfloat16") for num_mux in ELASTIC["num_mux"]]
+    rows += [
+        _elastic_row(num_mux, precision)
+        for precision in PRECISIONS[1:]
+        for num_mux in ELASTIC["num_mux"]
+    ]
     rows += [_imagemux_row(num_mux, "bfloat16") for num_mux in DEPTHS]
     rows += [_tome_row(num_mux, "bfloat16") for num_mux in DEPTHS]
     rows += [vit_row(size, "bfloat16") for size in ("vit_b32", "vit_s16")]
     rows += [
-        _torch_row(precision, compiled)
-        for compiled in (False, True)
+        _torch_row(precision, form)
+        for form in ("eager", "compiled")
         for precision in PRECISIONS
     ]
     rows += [
         _other_row("OpenVINO", "openvino", "openvino", precision)
         for precision in PRECISIONS
     ]
-    rows.append(_other_row("ONNX Runtime", "onnxruntime", "onnx", "float32"))
-    return rows
+    onnx = ("onnxruntime", "onnx")
+    return [
+        *rows,
+        _other_row("OpenVINO by NNCF", "openvino", "openvino", "int8", "nncf"),
+        _torch_row("int8", "dynamic"),
+        _other_row("ONNX Runtime", *onnx, "float32"),
+        _other_row("ONNX Runtime static", *onnx, "int8", "static"),
+        _other_row("ONNX Runtime dynamic", *onnx, "int8", "dynamic"),
+    ]
 
 
 def quick_rows():

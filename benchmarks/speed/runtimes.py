@@ -9,14 +9,10 @@ import types
 
 import numpy as np
 
-from benchmarks import timing
+from benchmarks import gemm, timing
 from benchmarks.speed import worker
 
 NUM_CLASSES = 1000
-# The larger product of ViT-B/16's MLP at batch 8: rows, inner, columns. How fast this
-# machine computes it is the limit of any ViT on it.
-GEMM_SHAPE = (8 * 197, 768, 3072)
-GEMM_FLOPS = 2 * 8 * 197 * 768 * 3072
 
 
 class Runner:
@@ -77,7 +73,7 @@ class TensorFlow(Runner):
         import tensorflow as tf
 
         if row.kind == "gemm":
-            product = gemm_function(row.precision)
+            product = gemm.gemm_function(row.precision)
             return lambda images: product()
         if path not in self._loaded:
             self._loaded[path] = tf.saved_model.load(path)
@@ -94,10 +90,6 @@ class TensorFlowLibrary(Runner):
     """SavedModels in TensorFlow's C library: what a server needs, without Python."""
 
     def load(self, row, path):
-        # Before TensorFlow's library, whose symbols become global: imported behind
-        # it, this ends the process.
-        import numpy.random  # noqa: F401
-
         from savedmodel_export.verify.c_api import LoadedModel
 
         model = LoadedModel(path)
@@ -120,7 +112,12 @@ class PyTorch(Runner):
         from benchmarks.speed.torch_vit import ViT
 
         model = ViT(types.SimpleNamespace(**path), row.image_size, NUM_CLASSES).eval()
-        model = model.to(getattr(torch, row.precision))
+        if row.precision == "int8":
+            # Its way for a CPU: int8 weights, ranges measured in each call.
+            linear = {torch.nn.Linear}
+            model = torch.ao.quantization.quantize_dynamic(model, linear, torch.qint8)
+        else:
+            model = model.to(getattr(torch, row.precision))
         if row.compiled:
             # One graph for all batch sizes: each more takes half a minute to compile.
             model = torch.compile(model, dynamic=True)
@@ -140,8 +137,9 @@ class PyTorch(Runner):
 class OpenVINO(Runner):
     """OpenVINO's own files, as `savedmodel_export` writes them."""
 
-    # Its own choice is bfloat16 wherever the processor has it.
-    HINTS = {"float32": "f32", "bfloat16": "bf16"}
+    # Its own choice is bfloat16 wherever the processor has it. In an int8 file that
+    # is for what is not int8.
+    HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "bf16"}
 
     def load(self, row, path):
         import openvino
@@ -169,18 +167,6 @@ class ONNXRuntime(Runner):
         )
         (given,) = session.get_inputs()
         return lambda images: session.run(None, {given.name: images})[0]
-
-
-def gemm_function(dtype):
-    """Returns a function that computes one product of `GEMM_SHAPE`."""
-    import tensorflow as tf
-
-    rows, inner, columns = GEMM_SHAPE
-    left = tf.cast(tf.random.stateless_normal((rows, inner), (0, 0)), dtype)
-    right = tf.cast(tf.random.stateless_normal((inner, columns), (0, 1)), dtype)
-    product = tf.function(tf.matmul)
-    # An eager tensor is computed when its function returns, on the CPU.
-    return lambda: product(left, right)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,6 +207,10 @@ RUNTIMES = {
 }
 
 
+# What a quantizer needs beyond its runtime.
+PACKAGES = {"nncf": ("nncf",)}
+
+
 def installed(rows):
     """Splits rows by whether their runtime can be had.
 
@@ -228,10 +218,11 @@ def installed(rows):
         Pair of the list of rows that can be measured, and a dict, name of another
         row -> reason.
     """
-    reasons = {}
-    for name in {row.runtime for row in rows}:
-        packages = RUNTIMES[name].packages
+    found, skipped = [], {}
+    for row in rows:
+        packages = RUNTIMES[row.runtime].packages + PACKAGES.get(row.quantizer, ())
         if missing := [p for p in packages if not importlib.util.find_spec(p)]:
-            reasons[name] = f"not installed: {', '.join(missing)}"
-    skipped = {row.name: reasons[row.runtime] for row in rows if row.runtime in reasons}
-    return [row for row in rows if row.name not in skipped], skipped
+            skipped[row.name] = f"not installed: {', '.join(missing)}"
+        else:
+            found.append(row)
+    return found, skipped

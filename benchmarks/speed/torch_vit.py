@@ -63,7 +63,7 @@ class ViT(nn.Module):
     def forward(self, images):
         images = (images / 255.0 - 0.5) / 0.5
         # (B, H, W, 3) -> (B, 3, H, W) -> (B, P, D)
-        images = images.to(self.head.weight.dtype).permute(0, 3, 1, 2)
+        images = images.to(self.patches.weight.dtype).permute(0, 3, 1, 2)
         tokens = self.patches(images).flatten(2).transpose(1, 2)
         front = self.class_token.expand(len(tokens), -1, -1)
         tokens = torch.cat([front, tokens], dim=1) + self.positions

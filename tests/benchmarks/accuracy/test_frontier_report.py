@@ -77,13 +77,14 @@ def test_no_label_covers_another_or_a_point(tmp_path, monkeypatch):
         for index, row in enumerate(rows)
     ]
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     seen = []
 
     def savefig(figure, path):
         renderer = figure.canvas.get_renderer()
         (axes,) = figure.axes
-        seen.extend(text.get_window_extent(renderer) for text in axes.texts)
+        seen.extend(Text.get_window_extent(text, renderer) for text in axes.texts)
 
     monkeypatch.setattr(Figure, "savefig", savefig)
     draw(summarise(results, rows), "title", tmp_path / "front.png")

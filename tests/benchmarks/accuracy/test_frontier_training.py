@@ -1,5 +1,6 @@
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -102,9 +103,7 @@ def test_what_rows_start_from(compare, trained, monkeypatch, make_vit):
     assert settings[0]["init_from"] == teacher
     assert all("size" not in given for given in settings)
     starts = [
-        kcp.vit.read_stages(
-            frontier_training.keras.saving.load_model(given["init_from"])
-        )
+        kcp.vit.read_stages(keras.saving.load_model(given["init_from"]))
         for given in settings[1:]
     ]
     assert [len(stages.blocks) for stages in starts] == [3, 6]

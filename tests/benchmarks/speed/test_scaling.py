@@ -2,10 +2,12 @@ import pytest
 
 from benchmarks.speed.scaling import (
     add_predictions,
+    draw,
+    page,
+    points_along,
     predicted_gmacs,
     scaling_row,
 )
-from benchmarks.speed.scaling_report import draw, page, points_along
 
 
 def test_a_group_that_is_not_full_costs_a_full_one():

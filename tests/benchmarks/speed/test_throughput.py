@@ -107,6 +107,43 @@ def test_missing_peers_are_reported(monkeypatch):
     assert skipped["vit_b16, ONNX Runtime, float32"] == "not installed: tf2onnx"
 
 
+def test_a_quantizer_that_is_missing_leaves_out_its_row(monkeypatch):
+    monkeypatch.setattr(
+        runtimes.importlib.util,
+        "find_spec",
+        lambda name: None if name == "nncf" else object(),
+    )
+    skipped = {"vit_b16, OpenVINO by NNCF, int8": "not installed: nncf"}
+    assert runtimes.installed(full_rows())[1] == skipped
+
+
+def test_int8_files_of_others_are_made_from_their_float_files(tmp_path, monkeypatch):
+    from benchmarks.speed import exports
+
+    made = []
+
+    def export_other(model, preprocessor, names, target, file_format):
+        made.append(file_format)
+        return target
+
+    def quantize(method, path, target, image_size):
+        made.append((method, path, image_size))
+        return str(target / method)
+
+    monkeypatch.setattr(exports, "export_other", export_other)
+    monkeypatch.setattr(exports, "quantize", quantize)
+    monkeypatch.setattr(exports.Exporter, "_costs", lambda *_: {})
+    monkeypatch.setattr(exports.Exporter, "_model", lambda *_: None)
+    exporter = exports.Exporter(tmp_path)
+    rows = {row.name: row for row in full_rows()}
+    names = ("static, int8", "dynamic, int8", "static, int8")
+    paths = [exporter.export(rows[f"vit_b16, ONNX Runtime {n}"])["path"] for n in names]
+    floats = exporter.export(rows["vit_b16, ONNX Runtime, float32"])["path"]
+    assert floats == str(tmp_path / "0" / "model.onnx")
+    assert made == ["onnx", ("static", floats, 224), ("dynamic", floats, 224)]
+    assert paths[0] == paths[2] and len({floats, *paths}) == 3
+
+
 def test_rows_that_were_left_out_have_no_ratios(results):
     plain, _, half = list(results["rows"])
     rows = [Row(plain, fuse=False), Row(half, kind="concat")]
