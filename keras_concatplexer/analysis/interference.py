@@ -26,7 +26,7 @@ class Interference:
 
     Attributes:
         num_mux: int. Images per sequence.
-        scope: `"group"` or `"image"`, the model's attention scope.
+        scope: `"group"` where the images of a group meet, else `"image"`.
         num_images: int.
         num_draws: int. Random orders of the images.
         flip_rate: float. Share of all (image, draw) pairs whose predicted class is
@@ -147,8 +147,7 @@ def interference(model, images, labels, num_draws=16, seed=0, batch_size=64):
         images,
         labels,
         num_mux,
-        # A mixture has no scope: all images of a group meet.
-        getattr(model, "attention_scope", "group"),
+        "group" if model.mixes_images else "image",
         num_draws,
         seed,
         # Full batches alone: another batch size may round otherwise.

@@ -57,6 +57,9 @@ class ConcatMultiplexer(keras.layers.Layer):
         shuffle_slots: bool. In training, draw for each group which image gets which
             slot's vector; see `SlotEmbedding`.
         seed: int or `None`. Of these draws.
+        hidden_dim: int or `None`. For the reducer `"conv"`: width of the tokens that
+            come out, to which the convolution maps the patch tokens and a dense layer
+            the prefix. `None`: that of the input.
 
     Call arguments:
         inputs: `(batch_size, num_prefix_tokens + rows * columns,
@@ -89,6 +92,7 @@ class ConcatMultiplexer(keras.layers.Layer):
         return_sizes=False,
         shuffle_slots=False,
         seed=None,
+        hidden_dim=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -107,16 +111,29 @@ class ConcatMultiplexer(keras.layers.Layer):
                 f"`kernel_size` goes with reducer='conv'. Received: reducer="
                 f"{reducer!r}, kernel_size={kernel_size!r}"
             )
+        if hidden_dim is not None and reducer != "conv":
+            raise ValueError(
+                "Only the reducer 'conv' maps to another width. Received: reducer="
+                f"{reducer!r}, hidden_dim={hidden_dim!r}"
+            )
         self.kernel_size = kernel_size
+        self.hidden_dim = hidden_dim
         self.num_prefix_tokens = num_prefix_tokens
-        self.reduction = None
-        if self.strides != (1, 1) or kernel_size not in (None, (1, 1)):
+        self.reduction = self.prefix_projection = None
+        options = {"dtype": self.dtype_policy, "name": "reduction"}
+        if reducer == "conv":
+            options |= {"kernel_size": kernel_size, "hidden_dim": hidden_dim}
+        keeps_all = self.strides == (1, 1) and kernel_size in (None, (1, 1))
+        if not keeps_all or hidden_dim is not None:
             self.reduction = REDUCTIONS[reducer](
-                self.grid_shape,
-                self.strides,
-                **({} if kernel_size is None else {"kernel_size": kernel_size}),
+                self.grid_shape, self.strides, **options
+            )
+        if hidden_dim is not None:
+            self.prefix_projection = keras.layers.Dense(
+                hidden_dim,
+                kernel_initializer="identity",
                 dtype=self.dtype_policy,
-                name="reduction",
+                name="prefix_projection",
             )
         if return_sizes and not isinstance(self.reduction, ToMeTokenReduction):
             raise ValueError(
@@ -166,6 +183,9 @@ class ConcatMultiplexer(keras.layers.Layer):
         if self.reduction is not None:
             given = () if scores_shape is None else (scores_shape,)
             self.reduction.build((None, rows * columns, hidden_dim), *given)
+        if self.prefix_projection is not None:
+            self.prefix_projection.build((None, self.num_prefix_tokens, hidden_dim))
+            hidden_dim = self.hidden_dim
         if self.slot_embedding is not None:
             self.slot_embedding.build(
                 (None, self.images_per_sequence, self.tokens_per_image, hidden_dim)
@@ -175,6 +195,8 @@ class ConcatMultiplexer(keras.layers.Layer):
         tokens = inputs
         prefix = tokens[:, : self.num_prefix_tokens]
         patches = tokens[:, self.num_prefix_tokens :]
+        if self.prefix_projection is not None:
+            prefix = self.prefix_projection(prefix)
         if self.return_sizes:
             patches, sizes = self.reduction.merge(patches)
             sizes = ops.concatenate(
@@ -207,7 +229,7 @@ class ConcatMultiplexer(keras.layers.Layer):
         shape = (
             grouping.num_groups(batch_size, self.images_per_sequence),
             self.images_per_sequence * self.tokens_per_image,
-            hidden_dim,
+            self.hidden_dim or hidden_dim,
         )
         return (shape, shape[:2]) if self.return_sizes else shape
 
@@ -233,4 +255,5 @@ class ConcatMultiplexer(keras.layers.Layer):
             "return_sizes": self.return_sizes,
             "shuffle_slots": self.shuffle_slots,
             "seed": self.seed,
+            "hidden_dim": self.hidden_dim,
         }

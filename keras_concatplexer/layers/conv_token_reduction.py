@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from keras_concatplexer.arguments import int_pair
+from keras_concatplexer.arguments import int_pair, positive_int
 from keras_concatplexer.layers.token_reduction import TokenReduction
 
 
@@ -26,7 +26,7 @@ class WindowMean(keras.initializers.Initializer):
         taps = ops.zeros((rows, columns), dtype=dtype)
         window = ops.full(self.strides, 1 / math.prod(self.strides), dtype=dtype)
         taps = ops.slice_update(taps, self.offset, window)
-        # (kh, kw) x (D, D) -> (kh, kw, D, D)
+        # (kh, kw) x (D, D') -> (kh, kw, D, D')
         identity = ops.eye(input_dim, output_dim, dtype=dtype)
         return taps[:, :, None, None] * identity[None, None]
 
@@ -45,6 +45,8 @@ class ConvTokenReduction(TokenReduction):
         strides: int or pair of ints, none larger than the grid. They need not
             divide it: the grid is then mirrored at its far edge.
         kernel_size: int or pair of ints, each at least the stride.
+        hidden_dim: int or `None`. Width of the tokens that come out; `None`: that of
+            the input. Further features start at 0.
 
     Input shape: `(batch_size, rows * columns, hidden_dim)`, float.
     Output shape: `(batch_size, ceil(rows / strides[0]) * ceil(columns /
@@ -60,8 +62,11 @@ class ConvTokenReduction(TokenReduction):
     TensorShape([3, 8, 8])
     """
 
-    def __init__(self, grid_shape, strides, kernel_size, **kwargs):
+    def __init__(self, grid_shape, strides, kernel_size, hidden_dim=None, **kwargs):
         super().__init__(grid_shape, strides, **kwargs)
+        if hidden_dim is not None:
+            positive_int("hidden_dim", hidden_dim)
+        self.hidden_dim = hidden_dim
         self.kernel_size = int_pair("kernel_size", kernel_size)
         if any(k < s for k, s in zip(self.kernel_size, self.strides, strict=True)):
             raise ValueError(
@@ -72,7 +77,7 @@ class ConvTokenReduction(TokenReduction):
 
     def build(self, input_shape):
         self.convolution = keras.layers.Conv2D(
-            filters=input_shape[-1],
+            filters=self.hidden_dim or input_shape[-1],
             kernel_size=self.kernel_size,
             strides=self.strides,
             padding="same",
@@ -94,8 +99,16 @@ class ConvTokenReduction(TokenReduction):
         # (B, gh', gw', D) -> (B, T, D)
         return ops.reshape(
             self.convolution(self.mirrored_grid(inputs)),
-            (-1, self.num_reduced_tokens, inputs.shape[-1]),
+            (-1, self.num_reduced_tokens, self.convolution.filters),
         )
 
+    def compute_output_shape(self, input_shape):
+        *shape, hidden_dim = super().compute_output_shape(input_shape)
+        return *shape, self.hidden_dim or hidden_dim
+
     def get_config(self):
-        return {**super().get_config(), "kernel_size": self.kernel_size}
+        return {
+            **super().get_config(),
+            "kernel_size": self.kernel_size,
+            "hidden_dim": self.hidden_dim,
+        }

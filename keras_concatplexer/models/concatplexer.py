@@ -12,6 +12,7 @@ from keras_concatplexer.layers import (
 )
 from keras_concatplexer.layers.token_reduction import default_strides
 from keras_concatplexer.models.multiplexed_vit import MultiplexedViT
+from keras_concatplexer.models.wrapped_vit import serialized_vit
 from keras_concatplexer.vit import read_stages
 
 
@@ -53,6 +54,10 @@ class ConcatPlexer(MultiplexedViT):
             training draws at each step which image of a group gets which slot's
             vector, so that no slot is favoured (`layers.SlotEmbedding`).
         seed: int or `None`. Of these draws.
+        backbone: a second ViT or `None`. All its blocks, its norm and its head then
+            stand behind the multiplexer, in place of the rest of `vit`; where its
+            width is another, the convolution maps the patch tokens to it, and a dense
+            layer the class token. Its embedding is not used.
 
     Input: float images `(batch_size, height, width, channels)`, any `batch_size`
         >= 1, normalised as `preprocessing.ImagePreprocessor` does: values around 0,
@@ -86,6 +91,7 @@ class ConcatPlexer(MultiplexedViT):
         own_norm=False,
         shuffle_slots=False,
         seed=None,
+        backbone=None,
         name="concatplexer",
     ):
         if isinstance(num_mux, (tuple, list)):
@@ -105,7 +111,8 @@ class ConcatPlexer(MultiplexedViT):
                 f"attention_scope={attention_scope!r}, num_mux={num_mux!r}"
             )
 
-        def make_pair(stages):
+        def make_pair(stages, behind):
+            width = behind.hidden_dim
             multiplexer = ConcatMultiplexer(
                 images_per_sequence,
                 stages.grid_shape,
@@ -116,6 +123,7 @@ class ConcatPlexer(MultiplexedViT):
                 return_sizes=proportional_attention,
                 shuffle_slots=shuffle_slots,
                 seed=seed,
+                hidden_dim=None if width == stages.hidden_dim else width,
                 dtype=stages.dtype_policy,
                 name="multiplexer",
             )
@@ -134,7 +142,9 @@ class ConcatPlexer(MultiplexedViT):
                 "patchifier: `patchifier_depth` must be at least 1. Received: "
                 "patchifier_depth=0"
             )
-        super().__init__(vit, num_mux, make_pair, patchifier_depth, own_norm, name)
+        super().__init__(
+            vit, num_mux, make_pair, patchifier_depth, own_norm, backbone, name
+        )
         multiplexer = self.get_layer("multiplexer")
         self.strides = multiplexer.strides
         self.kernel_size = multiplexer.kernel_size
@@ -158,14 +168,13 @@ class ConcatPlexer(MultiplexedViT):
         )
         return multiplexer(tokens, scores=class_attention(block_inputs[-1]))
 
-    def run_backbone(self, multiplexed, patchifier_depth, stages):
+    def run_backbone(self, multiplexed, blocks, prefix):
         if not isinstance(multiplexed, (tuple, list)):
-            return super().run_backbone(multiplexed, patchifier_depth, stages)
+            return super().run_backbone(multiplexed, blocks, prefix)
         tokens, log_sizes = multiplexed
-        blocks = zip(stages.blocks, stages.block_parts, strict=True)
-        for block, parts in list(blocks)[patchifier_depth:]:
+        for block, parts in blocks:
             proportional = ProportionalBlock(
-                parts, dtype=stages.dtype_policy, name=block.name
+                parts, dtype=block.dtype_policy, name=prefix + block.name
             )
             tokens = proportional(tokens, log_sizes=log_sizes)
         return tokens
@@ -181,4 +190,5 @@ class ConcatPlexer(MultiplexedViT):
             "own_norm": self.own_norm,
             "shuffle_slots": self.shuffle_slots,
             "seed": self.seed,
+            "backbone": serialized_vit(self.backbone),
         }

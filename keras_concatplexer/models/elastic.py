@@ -9,7 +9,7 @@ from keras_concatplexer.arguments import positive_int
 from keras_concatplexer.models.concatplexer import ConcatPlexer
 from keras_concatplexer.models.in_place_distillation import InPlaceDistillation
 from keras_concatplexer.models.partition import checked_shares, part_bounds
-from keras_concatplexer.models.wrapped_vit import WrappedViT
+from keras_concatplexer.models.wrapped_vit import WrappedViT, serialized_vit
 
 
 @keras.saving.register_keras_serializable(package="keras_concatplexer")
@@ -52,6 +52,8 @@ class ElasticConcatPlexer(WrappedViT):
             learn from its logits. 0: none. It costs one more forward pass of the ViT
             over those images.
         in_place_temperature: float. Of both softmaxes in that loss.
+        backbone: a second ViT or `None`, whose blocks, norm and head all N share
+            behind their multiplexers, in place of the rest of `vit`.
 
     Input: float images `(batch_size, height, width, channels)`, any `batch_size`
         >= 1, preprocessed as the ViT expects.
@@ -85,6 +87,7 @@ class ElasticConcatPlexer(WrappedViT):
         num_mux_weights=None,
         in_place_weight=0.0,
         in_place_temperature=2.0,
+        backbone=None,
         name="elastic_concatplexer",
     ):
         num_mux = _checked_num_mux(num_mux)
@@ -105,6 +108,7 @@ class ElasticConcatPlexer(WrappedViT):
                 own_norm and n > 1,
                 shuffle_slots and n > 1,
                 seed,
+                backbone,
                 name=f"{name}_n{n}",
             )
             for n, steps, window in zip(
@@ -124,6 +128,7 @@ class ElasticConcatPlexer(WrappedViT):
         )
 
         # === Config ===
+        object.__setattr__(self, "backbone", backbone)
         self.num_mux = num_mux
         self.patchifier_depth = first.patchifier_depth
         self.strides = tuple(model.strides for model in models)
@@ -216,6 +221,7 @@ class ElasticConcatPlexer(WrappedViT):
             "num_mux_weights": self.num_mux_weights,
             "in_place_weight": self.in_place_weight,
             "in_place_temperature": self.in_place_temperature,
+            "backbone": serialized_vit(self.backbone),
         }
 
 

@@ -73,7 +73,7 @@ class ImageMultiplexerViT(MultiplexedViT):
                 f"trainable_keys={trainable_keys!r}"
             )
 
-        def make_pair(stages):
+        def make_pair(stages, behind):
             return (
                 ImageMultiplexer(
                     num_mux,

@@ -24,12 +24,15 @@ class MultiplexedViT(WrappedViT):
     Args:
         vit: the ViT classifier to wrap.
         num_mux: int. Images per group.
-        make_pair: function of the ViT's `Stages` that returns a multiplexer,
-            called with the tokens, and a demultiplexer, called with the sequence
-            and `reference=` the images.
+        make_pair: function of the `Stages` in front of and behind the multiplexer
+            that returns it, called with the tokens, and a demultiplexer, called with
+            the sequence and `reference=` the images.
         patchifier_depth: int. Blocks in front of the multiplexer.
         own_norm: bool. Whether the final norm is a copy of the ViT's with weights
             of its own.
+        backbone: a second ViT or `None`. All its blocks, its norm and its head then
+            stand behind the multiplexer, in place of the rest of `vit`.
+        name: str.
 
     Raises:
         ValueError: if `vit` cannot be read, is multiplexed already, or has fewer
@@ -37,16 +40,23 @@ class MultiplexedViT(WrappedViT):
     """
 
     def __init__(
-        self, vit, num_mux, make_pair, patchifier_depth, own_norm=False, name=None
+        self,
+        vit,
+        num_mux,
+        make_pair,
+        patchifier_depth,
+        own_norm=False,
+        backbone=None,
+        name=None,
     ):
         # === Layers ===
-        if isinstance(vit, WrappedViT):
+        stages = _checked_stages("vit", vit)
+        if backbone is vit:
             raise ValueError(
-                "`vit` is multiplexed already. Pass the ViT that it wraps, its "
-                f"attribute `vit`. Received: {vit!r}"
+                "`backbone` must be a second ViT. Without it the rest of `vit` stands "
+                f"behind the multiplexer. Received: backbone={backbone!r}, the same"
             )
-        stages = read_stages(vit)
-        check_stages(vit)
+        behind = stages if backbone is None else _checked_stages("backbone", backbone)
         num_blocks = len(stages.blocks)
         if not isinstance(patchifier_depth, int) or not (
             0 <= patchifier_depth <= num_blocks
@@ -55,8 +65,13 @@ class MultiplexedViT(WrappedViT):
                 "`patchifier_depth` must be an integer from 0 to the ViT's number of "
                 f"blocks, {num_blocks}. Received: patchifier_depth={patchifier_depth!r}"
             )
-        multiplexer, demultiplexer = make_pair(stages)
-        norm = _copy_of(stages.norm) if own_norm else SharedLayer(stages.norm)
+        multiplexer, demultiplexer = make_pair(stages, behind)
+        # The two ViTs have layers of the same names.
+        prefix = "" if backbone is None else "backbone_"
+        blocks = list(zip(behind.blocks, behind.block_parts, strict=True))
+        if backbone is None:
+            blocks = blocks[patchifier_depth:]
+        norm = _copy_of(behind.norm) if own_norm else SharedLayer(behind.norm)
 
         # === Functional Model ===
         images = keras.Input(stages.image_shape, name="images")
@@ -66,14 +81,17 @@ class MultiplexedViT(WrappedViT):
             block_inputs.append(tokens)
             tokens = SharedLayer(block)(tokens)
         multiplexed = self.multiplex(multiplexer, tokens, block_inputs, stages)
-        tokens = self.run_backbone(multiplexed, patchifier_depth, stages)
+        tokens = self.run_backbone(multiplexed, blocks, prefix)
         tokens = demultiplexer(tokens, reference=images)
-        logits = SharedLayer(stages.head)(norm(tokens[:, 0]))
+        logits = SharedLayer(behind.head)(norm(tokens[:, 0]))
         super().__init__(vit, images, logits, name)
 
         # === Config ===
         self.num_mux = num_mux
         self.patchifier_depth = patchifier_depth
+        # Kept out of Keras' tracking, like the ViT.
+        object.__setattr__(self, "backbone", backbone)
+        self._backbone_names = [prefix + block.name for block, _ in blocks]
         self._pair_names = (multiplexer.name, demultiplexer.name)
         self._norm_name = norm.name
         self.note_weights()
@@ -102,7 +120,7 @@ class MultiplexedViT(WrappedViT):
             vit.embedding.name: "embedding",
             **{block.name: "patchifier" for block in vit.blocks[:depth]},
             multiplexer: "multiplexer",
-            **{block.name: "backbone" for block in vit.blocks[depth:]},
+            **{name: "backbone" for name in self._backbone_names},
             demultiplexer: "demultiplexer",
         }
         for layer in self.layers:
@@ -123,11 +141,17 @@ class MultiplexedViT(WrappedViT):
         """
         return multiplexer(tokens)
 
-    def run_backbone(self, multiplexed, patchifier_depth, stages):
-        """Runs the blocks behind the multiplexer on what it returned."""
+    def run_backbone(self, multiplexed, blocks, prefix):
+        """Runs the blocks behind the multiplexer on what it returned.
+
+        Args:
+            multiplexed: output of the multiplexer.
+            blocks: list of pairs, a layer and its `BlockParts`.
+            prefix: str. What stands in front of the blocks' names in this model.
+        """
         tokens = multiplexed
-        for block in stages.blocks[patchifier_depth:]:
-            tokens = SharedLayer(block)(tokens)
+        for block, _ in blocks:
+            tokens = SharedLayer(block, prefix + block.name)(tokens)
         return tokens
 
     def predict_ensemble(self, images, num_permutations, batch_size=32, seed=0):
@@ -156,6 +180,19 @@ class MultiplexedViT(WrappedViT):
         )
 
     @property
+    def backbone_stages(self):
+        """`Stages` of the ViT whose blocks, norm and head stand behind."""
+        return self.stages if self.backbone is None else read_stages(self.backbone)
+
+    @property
+    def block_parts(self):
+        """Tuple of the `BlockParts` of all blocks, in the order of the data."""
+        if self.backbone is None:
+            return self.stages.block_parts
+        front = self.stages.block_parts[: self.patchifier_depth]
+        return front + self.backbone_stages.block_parts
+
+    @property
     def features(self):
         """The graph's tensor in front of the head: each image's normed class token."""
         return self.get_layer(self._norm_name).output
@@ -172,6 +209,17 @@ class MultiplexedViT(WrappedViT):
             "num_mux": self.num_mux,
             "patchifier_depth": self.patchifier_depth,
         }
+
+
+def _checked_stages(name, vit):
+    if isinstance(vit, WrappedViT):
+        raise ValueError(
+            f"`{name}` is multiplexed already. Pass the ViT that it wraps, its "
+            f"attribute `vit`. Received: {vit!r}"
+        )
+    stages = read_stages(vit)
+    check_stages(vit)
+    return stages
 
 
 def _copy_of(norm):

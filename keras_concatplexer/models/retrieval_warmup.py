@@ -108,7 +108,7 @@ class RetrievalWarmup(keras.Model):
             dtype="float32",
             name="decoder",
         )
-        self.decoder.build((None, None, stages.hidden_dim))
+        self.decoder.build((None, None, demultiplexed.shape[-1]))
         self.built = True
         # Kept out of Keras' tracking: its layers are those of `model`.
         object.__setattr__(

@@ -13,12 +13,13 @@ class SharedLayer(keras.layers.Layer):
     Args:
         layer: built layer of one input. It is used, not copied; the model that makes
             this layer rebuilds it, so it has no config of its own.
+        name: str, by default that of `layer`.
 
     Input and output shape: those of `layer`.
     """
 
-    def __init__(self, layer):
-        super().__init__(dtype=layer.dtype_policy, name=layer.name)
+    def __init__(self, layer, name=None):
+        super().__init__(dtype=layer.dtype_policy, name=name or layer.name)
         self.layer = layer
 
     def build(self, input_shape):

@@ -41,16 +41,27 @@ class WrappedViT(ImageClassifier):
         return read_stages(self.vit)
 
     def get_config(self):
-        vit = keras.saving.serialize_keras_object(self.vit)
-        vit.pop("compile_config", None)
-        return {**super().get_config(), "vit": vit}
+        return {**super().get_config(), "vit": serialized_vit(self.vit)}
 
     @classmethod
     def read_config(cls, config, custom_objects=None):
-        vit = keras.saving.deserialize_keras_object(
-            config["vit"], custom_objects=custom_objects
-        )
-        return {**config, "vit": vit}
+        vits = {
+            name: keras.saving.deserialize_keras_object(
+                config[name], custom_objects=custom_objects
+            )
+            for name in ("vit", "backbone")
+            if config.get(name) is not None
+        }
+        return {**config, **vits}
+
+
+def serialized_vit(vit):
+    """Returns a ViT as an entry of a config, not compiled; `None` for none."""
+    if vit is None:
+        return None
+    serialized = keras.saving.serialize_keras_object(vit)
+    serialized.pop("compile_config", None)
+    return serialized
 
 
 def by_num_mux(model):

@@ -53,26 +53,26 @@ class FusedClassifier(tf.Module):
     def __init__(self, model, precision="float32", shares_with=None):
         super().__init__(name="fused_classifier")
         dtype = tf.as_dtype(precision)
-        stages = _read(model)
+        stages, behind, block_parts = _read(model)
         self._num_tokens = stages.num_prefix_tokens + math.prod(stages.grid_shape)
-        self._depth = len(stages.blocks)
+        self._depth = len(block_parts)
         self.multiplexer = self.demultiplexer = None
         reads_first_tokens = True
         if isinstance(model, MultiplexedViT):
             self._depth = model.patchifier_depth
             self.multiplexer, self.demultiplexer = _pair(model, dtype)
             reads_first_tokens = self.demultiplexer is None and self._depth < len(
-                stages.blocks
+                block_parts
             )
         self._ends_in_first_tokens = reads_first_tokens
-        norm = model.norm if isinstance(model, MultiplexedViT) else stages.norm
+        norm = model.norm if isinstance(model, MultiplexedViT) else behind.norm
         self.norm = FusedNorm(norm, tf.float32)
         if shares_with is not None:
             self.embedding = shares_with.embedding
             self.blocks = shares_with.blocks
             self.head = shares_with.head
             return
-        *others, last = stages.block_parts
+        *others, last = block_parts
         self.embedding = FusedEmbedding(stages, dtype)
         self.blocks = [
             FusedBlock(parts, dtype, f"block_{index}")
@@ -80,7 +80,7 @@ class FusedClassifier(tf.Module):
         ]
         queries = "first" if reads_first_tokens else "all"
         self.blocks.append(FusedBlock(last, dtype, f"block_{len(others)}", queries))
-        self.head = FusedDense(stages.head.kernel, stages.head.bias, tf.float32, "head")
+        self.head = FusedDense(behind.head.kernel, behind.head.bias, tf.float32, "head")
 
     def __call__(self, images):
         batch_size = ops.shape(images)[0]
@@ -110,17 +110,22 @@ class FusedClassifier(tf.Module):
 
 
 def _read(model):
+    """`Stages` in front of and behind the multiplexer, and all `BlockParts`."""
     try:
-        stages = (
-            model.stages if isinstance(model, MultiplexedViT) else read_stages(model)
-        )
+        if isinstance(model, MultiplexedViT):
+            stages, behind = model.stages, model.backbone_stages
+            block_parts = model.block_parts
+        else:
+            stages = behind = read_stages(model)
+            block_parts = stages.block_parts
         stages.check_plain_weights()
+        behind.check_plain_weights()
     except ValueError as error:
         raise CannotFuse(
             f"{model.name} cannot be read as a ViT of known layers: {error}"
         ) from error
-    norms = [stages.norm]
-    for parts in stages.block_parts:
+    norms = [behind.norm]
+    for parts in block_parts:
         norms += [parts.norm1, parts.norm2]
         if parts.attention.key_dim != parts.attention.value_dim:
             raise CannotFuse(
@@ -130,7 +135,7 @@ def _read(model):
     for norm in norms:
         if not (norm.center and norm.scale):
             raise CannotFuse(f"The norm {norm.path} has no scale or no centre.")
-    return stages
+    return stages, behind, block_parts
 
 
 def _pair(model, dtype):

@@ -7,7 +7,7 @@ built from its weights; the others run as their Keras layers, in float32.
 import tensorflow as tf
 
 from keras_concatplexer.layers import ConvTokenReduction, grouping
-from savedmodel_export.fused.layers import weight
+from savedmodel_export.fused.layers import FusedDense, weight
 
 
 class FusedConcatMultiplexer(tf.Module):
@@ -18,7 +18,11 @@ class FusedConcatMultiplexer(tf.Module):
         self._layer = multiplexer
         self.images_per_sequence = multiplexer.images_per_sequence
         self.num_tokens = multiplexer.tokens_per_image * multiplexer.images_per_sequence
-        self.kernel = self.bias = self.slots = None
+        self.kernel = self.bias = self.slots = self.prefix_projection = None
+        if (dense := multiplexer.prefix_projection) is not None:
+            self.prefix_projection = FusedDense(
+                dense.kernel, dense.bias, dtype, "prefix_projection"
+            )
         if isinstance(multiplexer.reduction, ConvTokenReduction):
             convolution = multiplexer.reduction.convolution
             self.kernel = weight(convolution.kernel, dtype, "kernel")
@@ -35,7 +39,13 @@ class FusedConcatMultiplexer(tf.Module):
         tokens = tf.reshape(tokens, (-1, num_prefix + rows * columns, width))
         if layer.reduction is not None:
             reduced = self._reduce(tokens[:, num_prefix:])
-            tokens = tf.concat([tokens[:, :num_prefix], reduced], axis=1)
+            prefix = tokens[:, :num_prefix]
+            if self.prefix_projection is not None:
+                # (B, prefix, D) -> (B * prefix, D) -> (B, prefix, D')
+                prefix = self.prefix_projection(tf.reshape(prefix, (-1, width)))
+                width = reduced.shape[-1]
+                prefix = tf.reshape(prefix, (-1, num_prefix, width))
+            tokens = tf.concat([prefix, reduced], axis=1)
         if self.slots is not None:
             tokens = grouping.group(tokens, layer.images_per_sequence) + self.slots
         return tf.reshape(tokens, (-1, width))
@@ -51,7 +61,9 @@ class FusedConcatMultiplexer(tf.Module):
             grid = tf.nn.conv2d(grid, self.kernel, reduction.strides, "SAME")
         grid = tf.nn.bias_add(grid, self.bias)
         # (B, gh', gw', D) -> (B, T, D)
-        return tf.reshape(grid, (-1, reduction.num_reduced_tokens, patches.shape[-1]))
+        return tf.reshape(
+            grid, (-1, reduction.num_reduced_tokens, self.kernel.shape[-1])
+        )
 
 
 def _tiled_product(grid, kernel):

@@ -35,7 +35,8 @@ def formula(model):
     vit = model.stages
     num_patches, width = math.prod(vit.grid_shape), vit.hidden_dim
     num_tokens = vit.num_prefix_tokens + num_patches
-    behind = len(vit.blocks) - model.patchifier_depth
+    behind = model.backbone_stages
+    num_behind = len(model.block_parts) - model.patchifier_depth
     if isinstance(model, kcp.ConcatPlexer):
         parts = _concat(model, width, num_tokens)
     else:
@@ -45,9 +46,11 @@ def formula(model):
         embedding=math.prod(vit.image_shape) * width,
         patchifier=model.patchifier_depth * block_macs(num_tokens, width, vit.mlp_dim),
         multiplexer=multiplexer,
-        backbone=behind * block_macs(length, width, vit.mlp_dim) / images,
+        backbone=num_behind
+        * block_macs(length, behind.hidden_dim, behind.mlp_dim)
+        / images,
         demultiplexer=demultiplexer,
-        head=width * vit.num_classes,
+        head=behind.hidden_dim * behind.num_classes,
     )
 
 
@@ -61,7 +64,10 @@ def _concat(model, width, num_tokens):
     kept = layer.tokens_per_image - layer.num_prefix_tokens
     macs = 0
     if model.reducer == "conv" and layer.reduction is not None:
-        macs = kept * math.prod(layer.kernel_size) * width**2
+        window = math.prod(layer.kernel_size)
+        macs = kept * window * width * model.backbone_stages.hidden_dim
+        if layer.prefix_projection is not None:
+            macs += layer.num_prefix_tokens * width * layer.hidden_dim
     elif model.reducer == "tome":
         left = num_patches
         while left > kept:

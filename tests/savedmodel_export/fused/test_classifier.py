@@ -34,6 +34,12 @@ def concat(**kwargs):
     return lambda make_vit: kcp.ConcatPlexer(make_vit(), **{"num_mux": 2, **kwargs})
 
 
+def wider(make_vit):
+    size = kcp.vit.ViTSize(48, 2, 3, 64, 8)
+    backbone = kcp.vit.keras_cv_vit(size, (16, 16, 3), 10, name="wide")
+    return kcp.ConcatPlexer(make_vit(), num_mux=2, backbone=backbone)
+
+
 def mixture(**kwargs):
     return lambda make_vit: kcp.ImageMultiplexerViT(
         make_vit(), **{"num_mux": 2, "patchifier_depth": 1, **kwargs}
@@ -52,6 +58,7 @@ MODELS = {
     "after the last block": concat(patchifier_depth=4),
     "uneven strides": concat(strides=(3, 2), kernel_size=(3, 3)),
     "one image": concat(num_mux=1),
+    "wider backbone": wider,
     "mean": concat(reducer="mean"),
     "tome": concat(num_mux=4, reducer="tome"),
     "mixture, index": mixture(),
