@@ -91,7 +91,8 @@ def infer_at_each(models, fuse=True, precision="float32"):
         inferences[num_mux] = choose_inference(
             model, fuse, precision, shares_with=first
         )
-        first = first or inferences[num_mux]
+        if first is None and inferences[num_mux].fused:
+            first = inferences[num_mux]
     return inferences
 
 

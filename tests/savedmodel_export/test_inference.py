@@ -4,7 +4,7 @@ import pytest
 import keras_concatplexer as kcp
 from savedmodel_export import inference
 from savedmodel_export.fused import cpu
-from savedmodel_export.inference import choose_inference
+from savedmodel_export.inference import choose_inference, infer_at_each
 
 
 def set_features(monkeypatch, tmp_path, features):
@@ -42,6 +42,16 @@ def test_what_cannot_be_fused_is_exported_as_it_is(make_vit, images, warnings):
     assert (chosen.fused, chosen.precision) == (False, "float32")
     assert "multiplexer/reduction" in warnings[0]
     np.testing.assert_array_equal(chosen.predict(images(3)), model(images(3)))
+
+
+def test_one_n_of_an_elastic_model_that_cannot_be_fused(tiny_vit, images):
+    model = kcp.ElasticConcatPlexer(tiny_vit, (2, 1), reducer="select")
+    chosen = infer_at_each(kcp.models.by_num_mux(model))
+    assert {n: each.fused for n, each in chosen.items()} == {2: False, 1: True}
+    for n, each in chosen.items():
+        np.testing.assert_allclose(
+            each.predict(images(3)), model.at(n)(images(3)), atol=1e-4
+        )
 
 
 def test_without_fusion(make_vit, images):
