@@ -170,28 +170,21 @@ def _einsum(op):
 
 
 def einsum_macs(equation, left_shape, right_shape):
-    """MACs of an einsum of two operands, `...` allowed.
+    """MACs of an einsum of two operands, without `...`.
 
     One product for every index of the result and of the contraction; an index
     of one operand only that the result has not is summed before the product.
     """
+    if "." in equation:
+        raise ValueError(f"Write the einsum without `...` to count it: {equation}")
     operands, result = equation.split("->")
     left, right = operands.split(",")
-    sizes = {}
-    # `...` broadcasts like the leading dimensions of a matrix product.
-    ellipses = []
-    for labels, shape in ((left, left_shape), (right, right_shape)):
-        head, dots, tail = labels.partition("...")
-        end = len(shape) - len(tail)
-        sizes.update(zip(head, shape, strict=False))
-        sizes.update(zip(tail, shape[end:], strict=True))
-        ellipses.append(tuple(shape[len(head) : end]) if dots else ())
-    kept = {
-        label
-        for label in sizes
+    sizes = dict(zip(left + right, left_shape + right_shape, strict=True))
+    return math.prod(
+        size
+        for label, size in sizes.items()
         if label in result or (label in left and label in right)
-    }
-    return math.prod(_broadcast(*ellipses)) * math.prod(sizes[label] for label in kept)
+    )
 
 
 def _outputs(op):
@@ -211,12 +204,9 @@ def _convolution(op):
 
 OPERATIONS = {
     "MatMul": _matmul,
-    "_FusedMatMul": _matmul,
     "BatchMatMul": _matmul,
     "BatchMatMulV2": _matmul,
     "BatchMatMulV3": _matmul,
-    "_FusedBatchMatMulV2": _matmul,
     "Einsum": _einsum,
     "Conv2D": _convolution,
-    "_FusedConv2D": _convolution,
 }
