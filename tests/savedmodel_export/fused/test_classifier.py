@@ -55,7 +55,7 @@ MODELS = {
     "image": concat(attention_scope="image"),
     "four": concat(num_mux=4, patchifier_depth=1, own_norm=True),
     "from the first block": concat(patchifier_depth=0),
-    "after the last block": concat(patchifier_depth=4),
+    "after the last block": concat(patchifier_depth=2),
     "uneven strides": concat(strides=(3, 2), kernel_size=(3, 3)),
     "one image": concat(num_mux=1),
     "wider backbone": wider,
@@ -63,7 +63,7 @@ MODELS = {
     "tome": concat(num_mux=4, reducer="tome"),
     "mixture, index": mixture(),
     "mixture, key": mixture(demultiplexer="key", patchifier_depth=0),
-    "mixture, mlp": mixture(demultiplexer="mlp", patchifier_depth=4),
+    "mixture, mlp": mixture(demultiplexer="mlp", patchifier_depth=2),
     "mixture, unbind": mixture(demultiplexer="unbind", transform="holographic"),
 }
 
