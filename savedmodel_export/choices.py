@@ -2,6 +2,11 @@
 
 # Of the fused graph's weights and tokens.
 PRECISIONS = ("float32", "bfloat16")
+# Of its matrix products only; it needs images to calibrate on.
+INT8 = "int8"
+# The least share of images whose best class int8 must leave as it is.
+INT8_MIN_AGREEMENT = 0.99
+CALIBRATION_IMAGES = 512
 
 # Of the flat images that `serving_default` takes.
 INPUT_DTYPES = ("float32", "uint8")

@@ -21,6 +21,12 @@ def cpu_info():
     return name, features
 
 
+def multiplies_int8():
+    """Whether the processor has instructions for int8 matrix products."""
+    _, features = cpu_info()
+    return bool(features & {"avx512_vnni", "avx_vnni", "amx_int8"})
+
+
 def multiplies_bfloat16():
     """Whether the processor has instructions for bfloat16 matrix products."""
     _, features = cpu_info()

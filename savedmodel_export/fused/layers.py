@@ -47,17 +47,19 @@ class FusedNorm(tf.Module):
 
 
 class FusedDense(tf.Module):
-    """A matrix product and its bias on `(rows, width)`."""
+    """A matrix product, its bias and an activation on `(rows, width)`."""
 
-    def __init__(self, kernel, bias, dtype, name):
+    def __init__(self, kernel, bias, dtype, name, activation=None):
         super().__init__(name=name)
+        self.activation = activation
         self.kernel = weight(kernel, dtype, "kernel")
         if bias is None:
             bias = tf.zeros(self.kernel.shape[-1])
         self.bias = weight(bias, dtype, "bias")
 
     def __call__(self, inputs):
-        return tf.nn.bias_add(tf.matmul(inputs, self.kernel), self.bias)
+        outputs = tf.nn.bias_add(tf.matmul(inputs, self.kernel), self.bias)
+        return outputs if self.activation is None else self.activation(outputs)
 
 
 class FusedBlock(tf.Module):
@@ -76,7 +78,6 @@ class FusedBlock(tf.Module):
         super().__init__(name=name)
         attention = parts.attention
         self._num_heads = attention.num_heads
-        self._activation = parts.activation
         self._queries = queries
         self.norm1 = FusedNorm(parts.norm1, dtype)
         self.norm2 = FusedNorm(parts.norm2, dtype)
@@ -94,7 +95,8 @@ class FusedBlock(tf.Module):
             tf.reshape(output.kernel, (-1, width)), output.bias, dtype, "attention_out"
         )
         self.mlp_in = FusedDense(
-            parts.mlp_in.kernel, parts.mlp_in.bias, dtype, "mlp_in"
+            *(parts.mlp_in.kernel, parts.mlp_in.bias, dtype, "mlp_in"),
+            parts.activation,
         )
         self.mlp_out = FusedDense(
             parts.mlp_out.kernel, parts.mlp_out.bias, dtype, "mlp_out"
@@ -123,8 +125,14 @@ class FusedBlock(tf.Module):
                 key, value = self._heads(self.key_value(normed), num_tokens, 2)
                 (query,) = self._heads(self.query(normed_first), images_per_sequence, 1)
             tokens += self.attention_out(_attend(query, key, value))
-            hidden = self._activation(self.mlp_in(self.norm2(tokens)))
+            hidden = self.mlp_in(self.norm2(tokens))
             return tokens + self.mlp_out(hidden)
+
+    @property
+    def products(self):
+        """Tuple of str, the attributes that hold the matrix products with weights."""
+        projections = ("qkv",) if self._queries == "all" else ("query", "key_value")
+        return (*projections, "attention_out", "mlp_in", "mlp_out")
 
     def _heads(self, projected, num_tokens, num_parts):
         """`(S * L, parts * D)` -> as many of `(S, heads, L, D / heads)`."""
