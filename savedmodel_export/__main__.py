@@ -9,7 +9,10 @@ from absl import flags
 
 from savedmodel_export import command
 from savedmodel_export.choices import (
+    CALIBRATION_IMAGES,
     INPUT_DTYPES,
+    INT8,
+    INT8_MIN_AGREEMENT,
     MAX_BATCH_SIZE,
     PRECISIONS,
     SAVED_MODEL,
@@ -36,7 +39,9 @@ with command.topic("Form"):
 # Their names are those of the parameters of `export`.
 with command.topic(f"Of --format={SAVED_MODEL}") as options:
     flags.DEFINE_bool("fuse", True, "Export the fused graph, faster on a CPU.")
-    flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of the fused graph.")
+    flags.DEFINE_enum(
+        "precision", "float32", (*PRECISIONS, INT8), "Of the fused graph."
+    )
     flags.DEFINE_enum(
         "input_dtype", "float32", INPUT_DTYPES, "Type of the flat images."
     )
@@ -67,6 +72,24 @@ with command.topic(f"Of --format={SAVED_MODEL}") as options:
         "Allow a version that mixes the images of a batch beside versions that do "
         "not, or the other way round.",
     )
+with command.topic(f"Of --precision={INT8}") as int8_options:
+    flags.DEFINE_string(
+        "calibration",
+        "",
+        "Images like those to come: a folder, or a split of the run's dataset; by "
+        "default its training split.",
+    )
+    flags.DEFINE_integer(
+        "calibration_images", CALIBRATION_IMAGES, "How many of them.", lower_bound=1
+    )
+    flags.DEFINE_float(
+        "int8_min_agreement",
+        INT8_MIN_AGREEMENT,
+        "Least share of images whose best class stays that of float32; as many "
+        "products as that takes stay in bfloat16.",
+        lower_bound=0.0,
+        upper_bound=1.0,
+    )
 
 
 def main():
@@ -78,10 +101,19 @@ def main():
             f"error: --{given[0]} belongs to --format={SAVED_MODEL}; "
             f"--format={values.format} has no use for it."
         )
+    for name in int8_options:
+        if values[name].present and values.precision != INT8:
+            sys.exit(f"error: --{name} belongs to --precision={INT8}.")
+    if values.precision == INT8 and not values.fuse:
+        sys.exit(
+            f"error: --precision={INT8} is a form of the fused graph: leave --nofuse "
+            "out, or choose another precision."
+        )
     import keras
 
     from keras_concatplexer import bundle
     from savedmodel_export.exporter import export
+    from savedmodel_export.fused.calibration_images import load_calibration
     from savedmodel_export.model_card import training_details
     from savedmodel_export.other_formats import export_other
     from savedmodel_export.verify.verification import VerificationError
@@ -98,6 +130,14 @@ def main():
         common = {"keep": values.keep, "details": details}
         if values.format == SAVED_MODEL:
             chosen = {name: values[name].value for name in given}
+            if values.precision == INT8:
+                chosen["int8_min_agreement"] = values.int8_min_agreement
+                chosen["calibration"] = load_calibration(
+                    values.calibration,
+                    details["training_config"],
+                    description.preprocessor.image_shape,
+                    values.calibration_images,
+                )
             version = export(*arguments, **chosen, **common)
         else:
             version = export_other(*arguments, values.format, **common)

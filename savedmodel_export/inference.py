@@ -6,9 +6,11 @@ from collections.abc import Callable
 from absl import logging
 
 from keras_concatplexer.arguments import one_of
-from savedmodel_export.choices import PRECISIONS
+from savedmodel_export.choices import INT8, INT8_MIN_AGREEMENT, PRECISIONS
 from savedmodel_export.fused.classifier import CannotFuse, FusedClassifier
-from savedmodel_export.fused.cpu import multiplies_bfloat16
+from savedmodel_export.fused.cpu import multiplies_bfloat16, multiplies_int8
+from savedmodel_export.fused.int8_report import Int8Report
+from savedmodel_export.fused.quantization import fuse_in_int8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,12 +22,14 @@ class Inference:
         variables: list of the `tf.Variable`s that it reads, each once.
         precision: str, of its weights and tokens.
         fused: bool.
+        int8: `Int8Report`, with precision `"int8"`.
     """
 
     predict: Callable
     variables: list
     precision: str
     fused: bool
+    int8: Int8Report | None = None
 
 
 def choose_inference(model, fuse=True, precision="float32", shares_with=None):
@@ -73,7 +77,13 @@ def choose_inference(model, fuse=True, precision="float32", shares_with=None):
     )
 
 
-def infer_at_each(models, fuse=True, precision="float32"):
+def infer_at_each(
+    models,
+    fuse=True,
+    precision="float32",
+    calibration=None,
+    int8_min_agreement=INT8_MIN_AGREEMENT,
+):
     """Returns dict, N -> `Inference`, for the models of `models.by_num_mux`.
 
     The fused graphs of an elastic model hold what they share once.
@@ -81,11 +91,15 @@ def infer_at_each(models, fuse=True, precision="float32"):
     Args:
         models: dict, N -> Keras classifier.
         fuse: bool. Whether to build the fused graph.
-        precision: `"float32"` or, with `fuse`, `"bfloat16"`.
+        precision: `"float32"` or, with `fuse`, `"bfloat16"` or `"int8"`.
+        calibration: float array, preprocessed images, for `"int8"`.
+        int8_min_agreement: float, as of `fuse_in_int8`.
 
     Raises:
-        ValueError: as `choose_inference`.
+        ValueError: as `choose_inference` and `fuse_in_int8`.
     """
+    if precision == INT8:
+        return _infer_in_int8(models, fuse, calibration, int8_min_agreement)
     inferences, first = {}, None
     for num_mux, model in models.items():
         inferences[num_mux] = choose_inference(
@@ -94,6 +108,29 @@ def infer_at_each(models, fuse=True, precision="float32"):
         if first is None and inferences[num_mux].fused:
             first = inferences[num_mux]
     return inferences
+
+
+def _infer_in_int8(models, fuse, calibration, min_agreement):
+    if not fuse:
+        raise ValueError(
+            "precision='int8' is a form of the fused graph. Use it with `fuse`. "
+            "Received: fuse=False"
+        )
+    if not multiplies_int8():
+        logging.warning(
+            "This processor has no int8 instructions (VNNI): the export is right, but "
+            "here it answers more slowly than float32. Serve it where VNNI is."
+        )
+    try:
+        classifiers, report = fuse_in_int8(models, calibration, min_agreement)
+    except CannotFuse as error:
+        raise ValueError(
+            f"precision='int8' needs a model that can be fused. {error}"
+        ) from error
+    return {
+        n: Inference(fused, list(fused.variables), INT8, True, report)
+        for n, fused in classifiers.items()
+    }
 
 
 def variables_of(inferences):

@@ -1,0 +1,97 @@
+import numpy as np
+import PIL.Image
+import pytest
+
+from savedmodel_export.fused.calibration_images import (
+    check_calibration,
+    load_calibration,
+)
+
+SHAPE = (16, 16, 3)
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (40, *SHAPE), "uint8")
+
+
+@pytest.fixture(scope="module")
+def folder(pixels, tmp_path_factory):
+    """Files of two classes: `a/00.png` ... `b/39.png`."""
+    root = tmp_path_factory.mktemp("images")
+    for index, image in enumerate(pixels):
+        path = root / ("a" if index < 20 else "b") / f"{index:02d}.png"
+        path.parent.mkdir(exist_ok=True)
+        PIL.Image.fromarray(image).save(path)
+    (root / "notes.txt").write_text("no image")
+    return root
+
+
+def as_set(images):
+    return {image.tobytes() for image in images}
+
+
+def test_good_images_pass_as_bytes(pixels):
+    checked = check_calibration(pixels.astype("float32"), SHAPE)
+    np.testing.assert_array_equal(checked, pixels)
+    assert checked.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: None, "at least 32 images like those to come. Received: .*None"),
+        (lambda p: p[:31], r"n >= 32. Received: shape=\(31, 16, 16, 3\)"),
+        (lambda p: p[:, :8], r"\(n, 16, 16, 3\).*Received: shape=\(40, 8, 16, 3\)"),
+        (lambda p: p / 255.0 - 0.5, "values from 0 to 255. Received: values from -0.5"),
+        (lambda p: np.where(p > 9, np.nan, p), "values from 0 to 255"),
+        (lambda p: p * 0 + [7, 8, 9], r"one constant color.*pixel is \[7, 8, 9\]"),
+    ],
+)
+def test_images_that_tell_no_range_are_refused(pixels, change, message):
+    with pytest.raises(ValueError, match=message):
+        check_calibration(change(pixels), SHAPE)
+
+
+def test_a_folder_of_files(folder, pixels):
+    images = load_calibration(str(folder), {}, SHAPE, 512)
+    assert as_set(images) == as_set(pixels)
+    few = load_calibration(str(folder), {}, SHAPE, 8)
+    assert len(few) == 8
+    # Of both classes.
+    assert as_set(few) & as_set(pixels[:20]) and as_set(few) & as_set(pixels[20:])
+    gray = load_calibration(str(folder), {}, (8, 8, 1), 4)
+    assert gray.shape == (4, 8, 8, 1)
+
+
+def test_the_folder_of_the_training(folder, pixels):
+    config = {"dataset": f"folder:{folder}"}
+    assert as_set(load_calibration("", config, SHAPE, 512)) == as_set(pixels)
+    only_b = load_calibration("b", config, SHAPE, 512)
+    assert as_set(only_b) == as_set(pixels[20:])
+
+
+def test_a_split_of_the_trainings_dataset(digits_dir):
+    config = {"dataset": "digits", "data_dir": str(digits_dir), "train_split": "train"}
+    images = load_calibration("", config, SHAPE, 40)
+    assert images.shape == (40, *SHAPE)
+    assert images.std() > 10
+    held_out = load_calibration("test", config, SHAPE, 40)
+    assert as_set(images) != as_set(held_out)
+
+
+@pytest.mark.parametrize(
+    ("source", "config", "shape", "message"),
+    [
+        ("", {}, SHAPE, "does not tell the training's dataset"),
+        ("val", {"dataset": "folder:{root}"}, SHAPE, "neither a folder nor a split"),
+        ("", {"dataset": "mnist", "data_dir": "{root}"}, SHAPE, "is not prepared in"),
+        ("{root}/empty", {}, SHAPE, "holds no image files"),
+        ("{root}", {}, (16, 16, 4), "1 or 3 channels"),
+    ],
+)
+def test_no_images_there(folder, source, config, shape, message):
+    (folder / "empty").mkdir(exist_ok=True)
+    config = {key: value.format(root=folder) for key, value in config.items()}
+    with pytest.raises(ValueError, match=message):
+        load_calibration(source.format(root=folder), config, shape, 8)
