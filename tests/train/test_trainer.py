@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -70,15 +71,6 @@ def test_errors_come_before_training(config, tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         Run(dataclasses.replace(config, **changes), tmp_path / "run")
     assert not (tmp_path / "run" / "config.json").exists()
-
-
-def test_a_vit_of_other_classes_is_refused(config, tmp_path):
-    vit = kcp.vit.keras_cv_vit("vit_nano4", (16, 16, 1), num_classes=3)
-    vit.save(tmp_path / "best.keras")
-    preprocessor = kcp.preprocessing.ImagePreprocessor((16, 16, 1))
-    kcp.bundle.write_description(tmp_path, preprocessor, ["a", "b", "c"])
-    with pytest.raises(ValueError, match=r"3 classes \(a, b, c\); the data has 10"):
-        Run(dataclasses.replace(config, init_from=str(tmp_path)), tmp_path / "run")
 
 
 def test_an_unwritable_workdir(config, tmp_path):
@@ -222,14 +214,27 @@ def test_a_finished_run_is_evaluated_again_and_more_epochs_go_on(
 
 
 def test_a_run_is_evaluated_and_ended_where_it_stands(
-    tiny_config, killed_run, tmp_path
+    tiny_config, killed_run, tmp_path, monkeypatch
 ):
     workdir = shutil.copytree(killed_run, tmp_path / "run")
     results = Run(tiny_config, workdir, evaluate_only=True).fit()
     assert results["epochs"] == 2 and len(results["history"]["val_loss"]) == 2
     assert Config.saved_in(workdir).epochs == 3
-    Run(dataclasses.replace(tiny_config, epochs=2), workdir).close()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("train.trainer.report", full)
+    ended = Run(dataclasses.replace(tiny_config, epochs=2), workdir)
     assert Config.saved_in(workdir).epochs == 2
+    with pytest.raises(TrainingStopped, match="No space left.*epochs are kept"):
+        ended.fit()
+    monkeypatch.undo()
+    content = bytearray((workdir / "best.keras").read_bytes())
+    content[len(content) // 2 :] = b""
+    (workdir / "best.keras").write_bytes(content)
+    with pytest.raises(ValueError, match="best.keras is damaged"):
+        Run(dataclasses.replace(tiny_config, epochs=2), workdir).fit()
 
 
 def test_nothing_to_evaluate(tiny_config, tmp_path):

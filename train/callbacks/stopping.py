@@ -37,13 +37,17 @@ def as_stopped(error, workdir, data):
             f"Another worker was lost: {error.message.splitlines()[0]} Start all "
             "workers again to go on from the last completed epoch."
         )
-    if isinstance(error, tf.errors.DataLossError):
-        return TrainingStopped(
-            f"The data is damaged: {', '.join(data.source.damaged_files())}. Prepare "
-            "it again, then run the same command to go on."
-        )
-    if isinstance(error, OSError) or "No space left" in error.message:
-        reason = getattr(error, "strerror", None) or "No space left on device"
+    # A record that is damaged, or one that is missing.
+    if isinstance(error, (tf.errors.DataLossError, tf.errors.FailedPreconditionError)):
+        if damaged := data.source.damaged_files():
+            return TrainingStopped(
+                f"The data is damaged: {', '.join(damaged)}. Prepare it again, then "
+                "run the same command to go on."
+            )
+    reason = getattr(error, "strerror", None)
+    if reason is None and "No space left" in str(error):
+        reason = "No space left on device"
+    if reason:
         return TrainingStopped(
             f"The workdir {workdir} cannot be written: {reason}. The completed epochs "
             "are kept: make room, then run the same command to go on."

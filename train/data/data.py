@@ -35,6 +35,10 @@ class Data:
         """Number of images in `"train"`, `"validation"` or `"test"`."""
         return self.source.info.splits[self.splits[part]].num_examples
 
+    def fingerprint(self, part):
+        """Returns a str that changes with the files of a part, or their order."""
+        return self.source.fingerprint(self.splits[part])
+
     def overlaps(self):
         """Returns list of (part, another part, number of images that are in both)."""
         known = dict(self.source.info.splits)

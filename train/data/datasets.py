@@ -2,11 +2,13 @@
 
 import dataclasses
 import difflib
+import hashlib
 import pathlib
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from google.protobuf import json_format
 
 import train.data.digits  # noqa: F401 (registers the embedded dataset)
 from train.workdir import locked
@@ -46,15 +48,22 @@ class TfdsSource:
             ),
         )
 
+    def fingerprint(self, split):
+        """Returns a str that another list of record files would change."""
+        files = self.info.splits[split].file_instructions
+        return _digest(f"{file.filename} {file.skip} {file.take}" for file in files)
+
     def damaged_files(self):
-        """Returns the paths of the record files that cannot be read to their end."""
+        """Returns the paths of the record files that do not hold what they should."""
         damaged = []
         for split in self.info.splits.values():
-            for path in split.filepaths:
+            for path, length in zip(split.filepaths, split.shard_lengths, strict=True):
                 try:
-                    for _ in tf.data.TFRecordDataset(path):
-                        pass
-                except tf.errors.DataLossError:
+                    records = tf.data.TFRecordDataset(path)
+                    is_whole = sum(1 for _ in records) == length
+                except tf.errors.OpError:
+                    is_whole = False
+                if not is_whole:
                     damaged.append(str(path))
         return damaged
 
@@ -95,6 +104,15 @@ class FolderSource:
             num_parallel_calls=tf.data.AUTOTUNE,
         )
 
+    def fingerprint(self, split):
+        """Returns a str that another list of image files would change."""
+        paths = [path for part in self._ranges(split) for path in self._files(part)[0]]
+        return _digest(str(pathlib.Path(path).relative_to(self.root)) for path in paths)
+
+    def damaged_files(self):
+        """Returns nothing: image files are checked before a run."""
+        return []
+
     def _ranges(self, split):
         return tfds.core.ReadInstruction.from_spec(split).to_absolute(
             dict(self.info.splits)
@@ -113,6 +131,10 @@ class FolderSource:
         order = order[part.from_ : part.to]
         paths = np.array([files[index][0] for index in order], object)
         return paths, np.array([files[index][1] for index in order], np.int64)
+
+
+def _digest(lines):
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def open_source(name, data_dir=None):
@@ -136,6 +158,12 @@ def open_source(name, data_dir=None):
         raise ValueError(
             f"Unknown dataset {name!r}: expected `digits`, the name of a TFDS "
             f"dataset or `{FOLDER_PREFIX}PATH`.{hint}"
+        ) from error
+    except (RuntimeError, ValueError, json_format.ParseError) as error:
+        raise ValueError(
+            f"The dataset {name} in {data_dir or 'the default folder of TFDS'} cannot "
+            "be opened; its dataset_info.json may be damaged: "
+            f"{str(error).strip().splitlines()[0]}. Prepare it again."
         ) from error
     _check_features(builder)
     if not builder.is_prepared():

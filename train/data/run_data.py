@@ -49,7 +49,9 @@ def check_same_data(workdir, data):
     saved = read_json(path)
     if saved in (None, facts):
         return
-    if not isinstance(saved, dict) or saved.keys() != facts.keys():
+    if not isinstance(saved, dict) or [type(value) for value in facts.values()] != [
+        type(saved.get(name)) for name in facts
+    ]:
         raise damaged(path, f"expected {', '.join(facts)}")
     changes = [_change(name, saved[name], facts[name]) for name in facts]
     raise ValueError(
@@ -60,10 +62,12 @@ def check_same_data(workdir, data):
 
 
 def _facts(data):
-    parts = ("train", "validation", "test")
     return {
         "classes": list(data.class_names),
-        "images": {part: data.num_images(part) for part in parts},
+        **{
+            part: {"images": data.num_images(part), "files": data.fingerprint(part)}
+            for part in ("train", "validation", "test")
+        },
     }
 
 
@@ -73,4 +77,8 @@ def _change(name, old, new):
     if name == "classes" and set(old) != set(new):
         lost, gained = sorted({*old} - {*new}), sorted({*new} - {*old})
         return f"classes lost {lost}, gained {gained}"
-    return f"{name} were {old}, are {new}"
+    if name == "classes":
+        return f"classes were {old}, are {new}"
+    if old.get("images") != new["images"]:
+        return f"{name} had {old.get('images')} images, has {new['images']}"
+    return f"{name} has other files"

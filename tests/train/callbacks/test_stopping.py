@@ -118,3 +118,5 @@ def test_errors_of_files_and_workers_become_sentences():
     assert "digits-train.tfrecord-00000-of-00001" in message(damaged)
     other = tf.errors.InvalidArgumentError(None, None, "shapes")
     assert as_stopped(other, "runs/first", Data()) is None
+    unreadable = OSError("Unable to synchronously open file")
+    assert as_stopped(unreadable, "runs/first", Data()) is None

@@ -89,6 +89,15 @@ def test_a_damaged_record_file_is_named(digits_dir, tmp_path):
     with pytest.raises(tf.errors.DataLossError):
         list(source.encoded("train"))
     assert source.damaged_files() == [str(path)]
+    path.write_bytes(b"")
+    with pytest.raises(tf.errors.FailedPreconditionError):
+        list(source.encoded("train"))
+    assert source.damaged_files() == [str(path)]
+    (path,) = data_dir.rglob("dataset_info.json")
+    for content in (b"", b'{"\xff'):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="dataset_info.json may be damaged"):
+            open_source("digits", str(data_dir))
 
 
 def test_digits_without_scikit_learn(tmp_path, monkeypatch):

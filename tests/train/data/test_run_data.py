@@ -1,6 +1,9 @@
 import dataclasses
+import shutil
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_concatplexer as kcp
 from train.config import Config
@@ -57,7 +60,8 @@ def test_the_same_data_goes_on(data, tmp_path):
     [
         ({"class_names": tuple("012345678x")}, r"classes lost \['9'\], gained \['x'\]"),
         ({"class_names": tuple("0123456798")}, "classes were .* are "),
-        ({"splits": {"train": "train[:80%]"}}, "images were .*1293.* are .*1150"),
+        ({"splits": {"train": "train[:80%]"}}, "train had 1293 images, has 1150"),
+        ({"splits": {"test": "test[1:]+train[:1]"}}, "test has other files"),
     ],
 )
 def test_other_data_is_refused(data, tmp_path, changes, message):
@@ -68,7 +72,36 @@ def test_other_data_is_refused(data, tmp_path, changes, message):
         check_same_data(tmp_path, changed)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+def test_a_class_that_came_or_went(tmp_path):
+    def files(*classes):
+        for index in range(4):
+            for name in classes:
+                path = tmp_path / "data" / ("train", "test")[index % 2] / name
+                path.mkdir(parents=True, exist_ok=True)
+                image = np.full((8, 8, 3), 60 * index, "uint8")
+                content = tf.io.encode_png(image).numpy()
+                (path / f"{index}.png").write_bytes(content)
+        config = Config(
+            dataset=f"folder:{tmp_path / 'data'}",
+            train_split="train",
+            validation_split="test[:1]",
+            test_split="test[1:]",
+        )
+        return load_run_data(config)
+
+    remember_data(tmp_path, files("cat", "dog"))
+    check_same_data(tmp_path, files("cat", "dog"))
+    with pytest.raises(ValueError, match=r"classes lost \[\], gained \['horse'\]"):
+        check_same_data(tmp_path, files("horse"))
+    shutil.rmtree(tmp_path / "data" / "train" / "horse")
+    shutil.rmtree(tmp_path / "data" / "test" / "horse")
+    path = tmp_path / "data" / "train" / "cat" / "0.png"
+    path.rename(path.with_name("9.png"))
+    with pytest.raises(ValueError, match="has changed: train has other files"):
+        check_same_data(tmp_path, files())
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"classes": 1}'])
 def test_a_damaged_record_is_named(data, tmp_path, content):
     (tmp_path / "data.json").write_text(content)
     with pytest.raises(ValueError, match="data.json is damaged"):
