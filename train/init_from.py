@@ -1,6 +1,7 @@
 """What `--init_from` brings: trained weights, and what they were trained for."""
 
 import dataclasses
+import os
 import pathlib
 
 import keras
@@ -46,17 +47,21 @@ class Initial:
             ValueError: if the ViT cannot take as many.
         """
         height, width, channels = self.preprocessor.image_shape
-        if num_channels not in (1, channels):
+        if channels == 1:
+            # Its patch projection can be made one for colors.
+            channels = num_channels
+        elif num_channels not in (1, channels):
             raise ValueError(
                 f"The ViT in {self.name} takes images of {channels} channels; the data "
                 f"has {num_channels}."
             )
         if config.image_size:
             height = width = config.image_size
-        settings = {**self.preprocessor.get_config(), "name": None}
-        return ImagePreprocessor(
-            **{**settings, "image_shape": (height, width, channels)}
-        )
+        settings = self.preprocessor.get_config()
+        if settings["resizing"] is not None:
+            settings["resizing"]["config"] |= {"height": height, "width": width}
+        settings |= {"name": None, "image_shape": (height, width, channels)}
+        return ImagePreprocessor(**settings)
 
     def vit_for(self, image_shape, class_names):
         """Returns the ViT for a run's images and classes, all of it trainable.
@@ -75,15 +80,15 @@ class Initial:
         if given.image_shape != tuple(image_shape):
             self.say(
                 f"images of {_by(image_shape)} instead of {_by(given.image_shape)}: "
-                "the positions are interpolated."
+                "positions, or the patch projection, are converted."
             )
             vit = kcp.vit.at_resolution(vit, image_shape)
         if not same_head:
-            raise ValueError(
-                f"The ViT in {self.name} has {given.num_classes} classes "
-                f"({_shortened(self.class_names)}); the data has {num_classes} "
-                f"({_shortened(class_names)})."
+            self.say(
+                f"{num_classes} classes ({_shortened(class_names)}) instead of "
+                f"{given.num_classes} ({_shortened(self.class_names)}): a new head."
             )
+            vit = kcp.vit.with_classes(vit, num_classes)
         # A file remembers what was frozen when it was saved, for single weights too.
         vit.trainable = True
         for weight in vit.weights:
@@ -157,7 +162,7 @@ def load_initial(name):
 def _from_file(name):
     try:
         model = keras.saving.load_model(name, compile=False)
-    except (OSError, ValueError, TypeError) as error:
+    except Exception as error:  # Keras fails in many ways on a damaged file.
         raise ValueError(f"--init_from={name} cannot be loaded: {error}") from error
     image_shape = tuple(model.input_shape[1:])
     # What it was trained with is not in the file.
@@ -165,15 +170,17 @@ def _from_file(name):
 
 
 def _from_hub(name):
-    preset = name.removeprefix(HUB_PREFIX)
+    preset = os.path.expanduser(name.removeprefix(HUB_PREFIX))
     try:
         # The head is replaced by one for the data's classes.
         vit = kcp.vit.keras_hub_vit(preset, num_classes=1)
+        image_shape = kcp.vit.read_stages(vit).image_shape
+        preprocessor = kcp.vit.keras_hub_preprocessor(preset, image_shape)
     except (ImportError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"--init_from={name} cannot be loaded: {reason}") from error
-    image_shape = kcp.vit.read_stages(vit).image_shape
-    return Initial(name, vit, ImagePreprocessor(image_shape), None)
+    # Classes that no data has: its head is always a new one.
+    return Initial(name, vit, preprocessor, ())
 
 
 def _own_weights(model):
@@ -199,7 +206,7 @@ def _by(image_shape):
 
 
 def _shortened(class_names, length=3):
-    if class_names is None:
+    if not class_names:
         return "of unknown names"
     names = ", ".join(class_names[:length])
     return names if len(class_names) <= length else f"{names}, ..."

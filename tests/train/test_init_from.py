@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -45,6 +47,30 @@ def test_images_come_along(initial):
         initial.preprocessor_for(config, 4)
 
 
+def test_a_way_of_resizing_comes_along(initial):
+    resizing = keras.layers.Resizing(16, 16, crop_to_aspect_ratio=True)
+    preprocessor = kcp.preprocessing.ImagePreprocessor(SHAPE, resizing=resizing)
+    cropping = dataclasses.replace(initial, preprocessor=preprocessor)
+    config = Config(init_from="x", image_size=24)
+    resizing = cropping.preprocessor_for(config, 3).resizing
+    assert (resizing.height, resizing.width) == (24, 24)
+    assert resizing.crop_to_aspect_ratio
+
+
+def test_a_vit_of_gray_images_takes_colors(capsys):
+    vit = kcp.vit.keras_cv_vit(TINY, (16, 16, 1), len(CLASSES))
+    preprocessor = kcp.preprocessing.ImagePreprocessor((16, 16, 1))
+    gray = Initial("x", vit, preprocessor, CLASSES)
+    shape = gray.preprocessor_for(Config(init_from="x"), 3).image_shape
+    assert shape == (16, 16, 3)
+    images = np.random.default_rng(0).normal(size=(2, 16, 16, 1)).astype("float32")
+    repeated = np.repeat(images, 3, axis=-1)
+    np.testing.assert_allclose(
+        gray.vit_for(shape, CLASSES)(repeated), vit(images), atol=1e-5
+    )
+    assert "images of 16 x 16 x 3 instead of 16 x 16 x 1" in capsys.readouterr().out
+
+
 def test_the_same_classes_keep_the_head(initial, capsys):
     vit = initial.vit_for(SHAPE, CLASSES)
     assert vit is initial.vit
@@ -62,16 +88,13 @@ def test_other_classes_get_a_new_head(initial, class_names, said, capsys):
     vit = initial.vit_for(SHAPE, class_names)
     assert said in capsys.readouterr().out
     assert vit.output_shape == (None, len(class_names))
-    ours = {weight.path.split("/", 1)[-1]: weight for weight in vit.weights}
-    theirs = {weight.path.split("/", 1)[-1]: weight for weight in initial.vit.weights}
     same = [
-        path
-        for path in ours
-        if ours[path].shape == theirs[path].shape
-        and np.array_equal(ours[path], theirs[path])
+        ours.shape == theirs.shape and np.array_equal(ours, theirs)
+        for ours, theirs in zip(vit.weights, initial.vit.weights, strict=True)
     ]
-    assert len(same) == len(ours) - 2
-    assert vit.trainable_variables and not np.any(vit.get_layer("head").bias)
+    # Kernel and bias of the head.
+    assert same.count(False) == 2
+    assert not np.any(vit.get_layer("head").bias)
 
 
 def test_images_of_another_size(initial, capsys):
@@ -117,6 +140,31 @@ def test_a_file_alone(trained, capsys):
     assert initial.preprocessor.image_shape == SHAPE
     assert "a ViT of 2 blocks for images of 16 x 16 x 3" in capsys.readouterr().out
     assert initial.vit_for(SHAPE, tuple("xyz")) is initial.vit
+
+
+def test_a_preset_brings_its_preprocessing(tmp_path, capsys):
+    keras_hub = pytest.importorskip("keras_hub")
+    keras_hub.models.ViTBackbone(
+        image_shape=SHAPE,
+        patch_size=4,
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=16,
+        mlp_dim=32,
+    ).save_to_preset(str(tmp_path))
+    keras_hub.layers.ViTImageConverter(
+        image_size=(16, 16), scale=1 / 255 / 0.25, offset=-0.4 / 0.25
+    ).save_to_preset(str(tmp_path))
+    initial = load_initial(f"hub:{tmp_path}")
+    preprocessor = initial.preprocessor_for(Config(init_from="x", image_size=24), 1)
+    assert preprocessor.image_shape == (24, 24, 3)
+    assert preprocessor.mean == pytest.approx(0.4)
+    assert preprocessor.std == pytest.approx(0.25)
+    assert initial.vit_for((24, 24, 3), ("a",)).input_shape == (None, 24, 24, 3)
+    assert (
+        "1 classes (a) instead of 1 (of unknown names): a new head"
+        in capsys.readouterr().out
+    )
 
 
 def test_what_cannot_be_loaded(tmp_path, monkeypatch):
