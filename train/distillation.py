@@ -5,6 +5,14 @@ import keras
 import keras_concatplexer as kcp
 
 
+class ClassTokenDifference(keras.losses.Loss):
+    """Mean squared difference of class tokens, alone or first in their sequences."""
+
+    def call(self, y_true, y_pred):
+        tokens = (x if len(x.shape) == 2 else x[:, 0] for x in (y_true, y_pred))
+        return keras.losses.mean_squared_error(*tokens)
+
+
 class Distillation(keras.distillation.Distiller):
     """Trains `student` on labels and on a teacher's logits.
 
@@ -16,9 +24,12 @@ class Distillation(keras.distillation.Distiller):
         loss: `keras.losses.Loss` of the labels.
         weight: float in (0, 1], the teacher's share of the training loss.
         temperature: float, of both softmaxes.
+        feature_weight: float. Weight, beside the loss of the logits, of the mean
+            squared difference between the class tokens behind both final norms, which
+            must be of one width. 0: none. It costs another forward pass.
     """
 
-    def __init__(self, teacher, student, loss, weight, temperature):
+    def __init__(self, teacher, student, loss, weight, temperature, feature_weight=0.0):
         if weights := {id(weight) for weight in teacher.weights} & {
             id(weight) for weight in student.weights
         }:
@@ -27,12 +38,23 @@ class Distillation(keras.distillation.Distiller):
                 "freezing it would freeze them. Give it a copy of its own."
             )
         # Instances: with names, Keras skips the softmax and the temperature.
+        losses = {
+            keras.distillation.LogitsDistillation(
+                temperature, keras.losses.KLDivergence()
+            ): 1.0
+        }
+        if feature_weight:
+            _check_widths(teacher, student)
+            norms = [_final_norm(model) for model in (teacher, student)]
+            features = keras.distillation.FeatureDistillation(
+                ClassTokenDifference(), *norms
+            )
+            losses[features] = feature_weight
         super().__init__(
             teacher,
             student,
-            keras.distillation.LogitsDistillation(
-                temperature, keras.losses.KLDivergence()
-            ),
+            list(losses),
+            distillation_loss_weights=list(losses.values()),
             student_loss_weight=1.0 - weight,
         )
         self.label_loss = loss
@@ -63,6 +85,26 @@ class Distillation(keras.distillation.Distiller):
         return self.label_loss(y, y_pred, sample_weight=sample_weight)
 
 
+def _check_widths(teacher, student):
+    widths = [
+        model.get_layer(_final_norm(model)).output.shape[-1]
+        for model in (teacher, student)
+    ]
+    if widths[0] != widths[1]:
+        raise ValueError(
+            f"The teacher's class token has {widths[0]} features, the student's "
+            f"{widths[1]}: only equal ones can be compared. Set "
+            "--teacher_feature_weight=0, or choose another teacher."
+        )
+
+
+def _final_norm(model):
+    """Returns the name of a classifier's final norm."""
+    if isinstance(model, kcp.models.WrappedViT):
+        return model.norm.name
+    return kcp.vit.read_stages(model).norm.name
+
+
 def load_teacher(workdir, preprocessor, class_names):
     """Loads the best model of a workdir as a teacher.
 
@@ -81,17 +123,17 @@ def load_teacher(workdir, preprocessor, class_names):
             f"--teacher={workdir} holds a multiplexed model. Expected a plain ViT "
             "(python -m train --model=vit)."
         )
-    differing = [
-        f"{name}: {theirs}, here {ours}"
-        for name, theirs, ours in (
-            *(
-                (name, getattr(description.preprocessor, name), value)
-                for name in ("image_shape", "mean", "std")
-                for value in [getattr(preprocessor, name)]
-            ),
-            ("classes", description.class_names, tuple(class_names)),
+    theirs, ours = (
+        {**_facts(images), "classes": tuple(classes)}
+        for images, classes in (
+            (description.preprocessor, description.class_names),
+            (preprocessor, class_names),
         )
-        if theirs != ours
+    )
+    differing = [
+        f"{name}: {theirs[name]}, here {ours[name]}"
+        for name in ours
+        if theirs[name] != ours[name]
     ]
     if differing:
         raise ValueError(
@@ -100,3 +142,15 @@ def load_teacher(workdir, preprocessor, class_names):
             "classes, in the same order."
         )
     return teacher
+
+
+def _facts(preprocessor):
+    """dict, what makes two `ImagePreprocessor`s the same."""
+    facts = {
+        name: getattr(preprocessor, name) for name in ("image_shape", "mean", "std")
+    }
+    resizing = preprocessor.resizing
+    return {
+        **facts,
+        "resizing": resizing and {**resizing.get_config(), "name": None},
+    }

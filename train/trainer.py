@@ -211,6 +211,7 @@ class Run:
                 self.loss(),
                 config.teacher_weight,
                 config.teacher_temperature,
+                config.teacher_feature_weight,
             )
         if is_multi_worker(self.strategy):
             return distributable(self.model)

@@ -113,6 +113,38 @@ def test_what_layers_of_the_student_add_to_the_loss_counts(make_vit, teacher, im
     assert difference == pytest.approx(float(in_place), rel=1e-4)
 
 
+@pytest.mark.parametrize("scope", ["group", "image"])
+def test_class_tokens_are_distilled_too(make_vit, teacher, images, scope):
+    labels = np.eye(10, dtype="float32")[:5]
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    vit = make_vit()
+    student = kcp.ConcatPlexer(vit, num_mux=2, attention_scope=scope)
+    losses = []
+    for feature_weight in (0.0, 3.0):
+        model = Distillation(
+            teacher, student, loss, WEIGHT, TEMPERATURE, feature_weight
+        )
+        model.compile(keras.optimizers.SGD(0.0), loss)
+        losses.append(model.train_on_batch(images(5), labels))
+    ours, theirs = (
+        keras.Model(model.input, model.get_layer("final_norm").output)(images(5))
+        for model in (student, teacher)
+    )
+    expected = np.mean((ours - theirs[:, 0]) ** 2)
+    assert expected > 0.01
+    assert losses[1] - losses[0] == pytest.approx(WEIGHT * 3 * expected, rel=1e-3)
+
+
+def test_class_tokens_of_other_widths(teacher):
+    narrow = kcp.vit.ViTSize(
+        hidden_dim=16, num_layers=1, num_heads=2, mlp_dim=16, patch_size=4
+    )
+    student = kcp.vit.keras_cv_vit(narrow, (16, 16, 3), 10)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    with pytest.raises(ValueError, match="has 32 features, the student's 16"):
+        Distillation(teacher, student, loss, 0.5, 1.0, feature_weight=1.0)
+
+
 @pytest.fixture(scope="module")
 def teacher_workdir(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("teacher")

@@ -72,6 +72,10 @@ GROUP_SCOPE = Needs(
 )
 IN_PLACE = Needs("--in_place_weight above 0", lambda run: run.in_place_weight > 0)
 TEACHER = Needs("--teacher", lambda run: run.teacher)
+TEACHER_OF_FEATURES = Needs(
+    "--teacher, and one --num_mux",
+    lambda run: run.teacher and not isinstance(run.num_mux, tuple),
+)
 A_TPU = Needs("--strategy=tpu or auto", lambda run: run.strategy in ("tpu", "auto"))
 REPLICAS = Needs(
     "--strategy=mirrored or auto", lambda run: run.strategy in ("mirrored", "auto")

@@ -215,6 +215,13 @@ class DistillationSettings:
         "Temperature of both softmaxes in the teacher's loss.",
         needs=fields.TEACHER,
     )
+    teacher_feature_weight: float = setting(
+        0.0,
+        "Weight of the class token's squared difference from the teacher's, beside "
+        "the loss of the logits; 0: none.",
+        minimum=0,
+        needs=fields.TEACHER_OF_FEATURES,
+    )
     in_place_weight: float = setting(
         0.0,
         "Weight of the loss by which N = 1 of an elastic concatplexer teaches the "
