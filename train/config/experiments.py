@@ -33,7 +33,7 @@ def cifar10_nano():
     """A plain ViT of 1.2 million weights on CIFAR-10.
 
     Command: `python -m train --experiment=cifar10_nano --workdir=runs/cifar10_nano`
-    Result: not run here in full; a short run is in BUILD_NOTES.md.
+    Result: not run here in full; a short run is in docs/benchmarks.md.
     """
     return Config(
         dataset="cifar10",
@@ -49,7 +49,7 @@ def cifar10_nano_n2():
 
     Command:
     `python -m train --experiment=cifar10_nano_n2 --workdir=runs/cifar10_nano_n2`
-    Result: not run here in full; a short run is in BUILD_NOTES.md.
+    Result: not run here in full; a short run is in docs/benchmarks.md.
     """
     return Config(
         dataset="cifar10",
