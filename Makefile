@@ -16,7 +16,7 @@ $(STAMP): setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt \
-		--editable '.[train,serving,hub,test]'
+		--editable '.[train,serving,scoring,hub,test]'
 	touch $(STAMP)
 
 demo: $(STAMP)

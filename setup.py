@@ -43,24 +43,29 @@ setup(
         "importlib_resources",
     ],
     extras_require={
-        # What a user does: train (digits, plots, tables), serve (the client).
+        # What a user does: train (digits, plots, tables), ask a server, score images.
         "train": ["matplotlib", "rich", "scikit-learn"],
-        "serving": ["requests", "rich"],
+        "serving": ["rich", "urllib3"],
+        "scoring": ["fsspec", "pyarrow", "rich"],
+        "beam": ["apache-beam>=2.77,<2.78"],
         "hub": ["keras-hub==0.32.0"],
         "formats": ["onnx", "onnxruntime", "openvino", "tf2onnx"],
         # The other runtimes of `benchmarks.speed.throughput`; `make` has no need
         # of them, and what is missing is left out.
         "bench": [
             "matplotlib",
+            "nncf",
             "onnx",
             "onnxruntime",
             "openvino",
             "rich",
             "tf2onnx",
             "torch",
+            "torchao",
         ],
         "test": [
             "jax",
+            "markdown-it-py",
             "pillow",
             "pytest",
             "pytest-cov",
