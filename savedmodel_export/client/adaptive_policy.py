@@ -1,4 +1,4 @@
-"""Which N of an elastic model the next request should ask for."""
+"""Picks the N of an elastic model that the next request asks for."""
 
 import collections
 
@@ -11,12 +11,15 @@ LONGEST_BACK_OFF = 8
 class AdaptivePolicy:
     """Picks N so that the 95th percentile of the latency stays below a target.
 
-    A feedback controller with two thresholds. It raises N when the recent 95th
-    percentile, in which requests in flight count with the latency that their place in
-    the queue foretells, exceeds `raise_at` of the target: before the target is missed.
-    It lowers N, to the lowest that fits, when at that N the load of a quiet period
-    would keep the 95th percentile below `lower_at` of the target. Where a lowering
-    has to be taken back soon, the next quiet period is twice as long.
+    A feedback controller with two thresholds:
+
+    - It raises N when the recent 95th percentile exceeds `raise_at` of the target,
+      which is before the target is missed. Requests in flight count with the latency
+      that their place in the queue predicts.
+    - It lowers N after a quiet period, to the lowest N at which the load of that
+      period would keep the 95th percentile below `lower_at` of the target.
+
+    If it has to take back a lowering soon, it doubles the next quiet period.
 
     The policy has no clock: `now` is any time in seconds that never goes back. It is
     not safe for threads; `AdaptiveClient` locks it.
@@ -82,7 +85,7 @@ class AdaptivePolicy:
         self._least_quiet = quiet_seconds
         self._quiet = self._least_quiet
         self._queue = QueueEstimate(self._least_quiet, concurrency)
-        # Requests since the last move: those before it tell of another N.
+        # Requests since the last move. Earlier ones were answered at another N.
         self._recent = collections.deque(maxlen=window)
         self._answered = True
         self._last_move = self._last_lowering = None
@@ -117,8 +120,8 @@ class AdaptivePolicy:
             self._recent.popleft()
         recent = percentile(request.latency(now) for request in self._recent)
         if recent > self._raise_at * self._target:
-            # The effect of a move shows in its first answer. Only a target that is
-            # about to be missed does not wait for it.
+            # A move shows its effect in its first answer: wait for that, unless the
+            # target is missed.
             if self._answered or recent > self._target:
                 self._raise(now)
         elif now - self._last_move >= self._quiet:
@@ -129,7 +132,7 @@ class AdaptivePolicy:
         if not higher:
             return
         limit = self._raise_at * self._target
-        # Old load must not count: it is the new one that has to be carried.
+        # Only the load of the last moments counts: it is what has to be carried.
         fitting = (n for n in higher if self._fits(n, now, self._target, limit))
         lowered = self._last_lowering
         if lowered is not None and now - lowered < 2 * self._quiet:
@@ -142,7 +145,7 @@ class AdaptivePolicy:
         limit = self._lower_at * self._target
         present = self._queue.service(self.num_mux)
         for n in self.choices[: self.choices.index(self.num_mux)]:
-            # Other clients' load is not in the prediction, but in what was seen.
+            # The prediction leaves out other clients' load; `recent` includes it.
             known = self._queue.knows(n) and present > 0
             slower = self._queue.service(n) / present if known else 1.0
             if recent * slower <= limit and self._fits(
@@ -153,7 +156,7 @@ class AdaptivePolicy:
                 return
 
     def _fits(self, num_mux, now, seconds, limit):
-        # What is not known has to be tried.
+        # An N of unknown speed has to be tried.
         return not self._queue.knows(num_mux) or (
             self._queue.steady_p95(num_mux, now, seconds) <= limit
         )

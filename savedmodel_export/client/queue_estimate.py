@@ -1,13 +1,18 @@
-"""What a client can tell of a server's queue from its own requests."""
+"""Estimates a server's queue: how long requests wait and how long they are worked on.
+
+The estimate uses nothing but the times at which this client's requests were sent and
+answered.
+"""
 
 import collections
 import dataclasses
 import math
 
 QUANTILE = 0.95
-# Service times are averaged over about this many requests, and known after so few.
+# The mean service time goes back over about `MEMORY` requests. It counts as known
+# after `FEW`.
 MEMORY, FEW = 20, 3
-# Latencies of requests without a queue that are kept of each N.
+# For each N, so many latencies of requests that met no queue are kept.
 ALONE = 40
 
 
@@ -41,15 +46,16 @@ class Request:
 class QueueEstimate:
     """Learns service times and load, and predicts latencies.
 
-    A server that takes requests in turn works on one from when it is sent or, if
-    later, from when the one before it has come back: so the time to its own answer is
-    its service time. Of a server with several workers, or with other clients, that is
-    the share this client gets, which is what its requests wait for.
+    The model is a server that takes one request after the other. It starts a request
+    when the request is sent, or when the one before it is answered, whichever is
+    later. From the start to the answer is the service time. A server with several
+    workers or other clients fits the model, too: the service time is then what this
+    client's requests take at the share of the server that they get.
 
     Args:
         memory: float. Seconds for which `rate` can be asked.
-        concurrency: int or `None`. The most requests ever in flight, where the caller
-            waits for one before it sends the next.
+        concurrency: int or `None`. The most requests in flight, if the caller waits
+            for answers before it sends more.
     """
 
     def __init__(self, memory, concurrency=None):
@@ -89,7 +95,7 @@ class QueueEstimate:
         self._present = request.num_mux
 
     def drop(self, request, now):
-        """Forgets a request that was refused."""
+        """Takes a refused request out of flight and learns nothing from it."""
         self._end(request, now)
 
     def knows(self, num_mux):
@@ -99,12 +105,12 @@ class QueueEstimate:
     def service(self, num_mux):
         """Seconds of service per image at an N, by what is known.
 
-        Of another N than the present one it is what the present one takes, times a
-        ratio that does not change with other clients' load or the machine's state.
+        For another N than the present one it is the present one's service time times
+        a ratio. The ratio stays when other clients' load or the machine's state change.
         """
         if self._present is None:
             return 0.0
-        # Of an N not asked yet: no more than at a lower one.
+        # An N that was not asked yet takes no more than a lower one.
         known = max((n for n in self._service if n <= num_mux), default=self._present)
         return self._service[self._present][0] * self._ratio(known)
 
@@ -112,7 +118,7 @@ class QueueEstimate:
         """Service time over that of the present N."""
         pair = (num_mux, self._present)
         if all(len(self._alone.get(n, ())) >= FEW for n in pair):
-            # The best ones have waited for nobody; not the very best, that is noise.
+            # The fast ones have waited for nobody. The very fastest one is noise.
             one, other = (sorted(self._alone[n]) for n in pair)
             return one[len(one) // 10] / max(other[len(other) // 10], 1e-12)
         return self._service[num_mux][0] / max(self._service[self._present][0], 1e-12)

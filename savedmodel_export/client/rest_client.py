@@ -1,38 +1,59 @@
-"""TensorFlow Serving's REST interface. Needs no TensorFlow."""
+"""TensorFlow Serving's REST interface."""
 
 import base64
+import json
+import urllib.parse
 
 import numpy as np
-import requests
 
-from savedmodel_export.client.retry import RequestError, Unavailable, with_retries
+from savedmodel_export.client.answers import (
+    ANSWER,
+    INPUT,
+    SERVER,
+    RequestError,
+    check_outputs,
+    check_scores,
+)
+from savedmodel_export.client.http import TRANSIENT, Http
 
-BUSY = (429, 503)
-# Of a client that several threads share; more would be closed after each answer.
-MAX_CONNECTIONS = 64
+MAX_ANSWER_BYTES = 2**26
+# Statuses that say that the request itself is at fault.
+AT_FAULT = (400, 413, 422)
 
 
 class RestClient:
-    """Asks one model of a server.
+    """Asks one model of a server. Safe for threads. Needs no TensorFlow.
 
     Args:
-        url: str, for example `"http://localhost:8501"`.
+        url: str, for example `"http://localhost:8501"`, or `https://...`.
         model: str, its name in `models.config`.
         label: str or `None`, for example `"stable"`.
         version: int or `None`. Without it and `label` the newest version answers.
-        timeout: float. Seconds to wait for an answer.
-        retries: int. Times to ask again where the server is busy or unreachable.
+        timeout: float. Seconds for an answer in all, repeats included.
+        retries: int. Times to repeat a request where the server is busy, fails,
+            cuts its answer or is unreachable.
+        root_certificates: path or `None`. PEM file of the authorities to trust in
+            place of the system's.
+        max_answer_bytes: int. A longer answer is refused.
     """
 
-    def __init__(self, url, model, label=None, version=None, timeout=60.0, retries=5):
-        part = f"/labels/{label}" if label else f"/versions/{version}"
-        chosen = part if label or version else ""
-        self._url = f"{url.rstrip('/')}/v1/models/{model}{chosen}"
-        self._timeout, self._retries = timeout, retries
-        self._session = requests.Session()
-        for scheme in ("http://", "https://"):
-            adapter = requests.adapters.HTTPAdapter(pool_maxsize=MAX_CONNECTIONS)
-            self._session.mount(scheme, adapter)
+    def __init__(
+        self,
+        url,
+        model,
+        label=None,
+        version=None,
+        timeout=60.0,
+        retries=4,
+        root_certificates=None,
+        max_answer_bytes=MAX_ANSWER_BYTES,
+    ):
+        self._http = Http(url, timeout, retries, max_answer_bytes, root_certificates)
+        self._url = f"{url.rstrip('/')}/v1/models/{urllib.parse.quote(model, safe='')}"
+        if label:
+            self._url += f"/labels/{urllib.parse.quote(label, safe='')}"
+        elif version is not None:
+            self._url += f"/versions/{version}"
 
     def predict(self, inputs, signature="serving_default"):
         """Runs a signature.
@@ -45,11 +66,12 @@ class RestClient:
             dict, name of an output -> array.
 
         Raises:
-            RequestError: if the server refuses, or cannot be reached.
+            RequestError: if there is no answer, or it makes no sense.
         """
         content = {name: _to_json(value) for name, value in inputs.items()}
-        answer = self._post("predict", signature, {"inputs": content})
-        return {name: np.array(value) for name, value in answer["outputs"].items()}
+        outputs = self._post("predict", signature, {"inputs": content}, "outputs", dict)
+        arrays = {name: _array(name, value) for name, value in outputs.items()}
+        return check_outputs(arrays, len(next(iter(inputs.values()))))
 
     def classify(self, encoded_images, signature="classify"):
         """Classifies encoded images by tf.Examples.
@@ -62,54 +84,78 @@ class RestClient:
             dict, `classes` (str) and `scores` (float), `(batch_size, num_classes)`.
 
         Raises:
-            RequestError: if the server refuses, or cannot be reached.
+            RequestError: if there is no answer, or it makes no sense.
         """
         examples = [{"image/encoded": _base64(image)} for image in encoded_images]
-        answer = self._post("classify", signature, {"examples": examples})
-        pairs = answer["results"]
-        return {
-            "classes": np.array([[name for name, _ in row] for row in pairs]),
-            "scores": np.array([[score for _, score in row] for row in pairs]),
-        }
+        rows = self._post(
+            "classify", signature, {"examples": examples}, "results", list
+        )
+        try:
+            pairs = [[(name, score) for name, score in row] for row in rows]
+        except (TypeError, ValueError) as error:
+            raise RequestError(
+                "The answer makes no sense: `results` has other items than "
+                "[class, score]."
+            ) from error
+        return check_scores(
+            _array("classes", [[name for name, _ in row] for row in pairs]),
+            _array("scores", [[score for _, score in row] for row in pairs]),
+            len(encoded_images),
+        )
 
     def signatures(self):
         """Returns the names of the model's signatures.
 
         Raises:
-            RequestError: if the server refuses, or cannot be reached.
+            RequestError: if the server does not tell them.
         """
-        answer = self._ask("get", "/metadata")
-        return list(answer["metadata"]["signature_def"]["signature_def"])
+        metadata = self._ask("GET", "/metadata", None, "metadata", dict)
+        definitions = metadata.get("signature_def")
+        if isinstance(definitions, dict):
+            definitions = definitions.get("signature_def")
+        if not isinstance(definitions, dict):
+            raise RequestError("The model's metadata names no signatures.")
+        return list(definitions)
 
     def close(self):
-        """Closes the connection."""
-        self._session.close()
+        """Closes the connections."""
+        self._http.close()
 
-    def _post(self, method, signature, content):
-        body = {"signature_name": signature, **content}
-        return self._ask("post", f":{method}", body)
+    def _post(self, method, signature, content, name, kind):
+        body = json.dumps({"signature_name": signature, **content}).encode()
+        return self._ask("POST", f":{method}", body, name, kind)
 
-    def _ask(self, verb, path, body=None):
-        return with_retries(lambda: self._ask_once(verb, path, body), self._retries)
-
-    def _ask_once(self, verb, path, body):
+    def _ask(self, method, path, body, name, kind):
+        status, content = self._http.request(method, self._url + path, body)
         try:
-            response = self._session.request(
-                verb, self._url + path, json=body, timeout=self._timeout
-            )
-        except requests.Timeout as error:
+            answer = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            if status == 200:
+                raise RequestError("The answer is no JSON.") from error
+            answer = None
+        if status != 200:
             raise RequestError(
-                f"{self._url} did not answer in {self._timeout} s."
-            ) from error
-        except requests.ConnectionError as error:
-            raise Unavailable(f"{self._url} cannot be reached.") from error
-        except requests.RequestException as error:
-            raise RequestError(f"{self._url}: {error}") from error
-        if response.status_code in BUSY:
-            raise Unavailable(_reason(response), _seconds_to_wait(response))
-        if not response.ok:
-            raise RequestError(_reason(response), response.status_code == 400)
-        return response.json()
+                f"HTTP {status}: {_reason(answer, content)}", _fault(status)
+            )
+        value = answer.get(name) if isinstance(answer, dict) else None
+        if not isinstance(value, kind):
+            raise RequestError(f"The answer makes no sense: it has no `{name}`.")
+        return value
+
+
+def _fault(status):
+    if status in AT_FAULT:
+        return INPUT
+    return ANSWER if status in TRANSIENT else SERVER
+
+
+def _array(name, value):
+    try:
+        return np.array(value)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise RequestError(
+            f"The answer makes no sense: `{name}` is no array ({error})."
+        ) from error
 
 
 def _to_json(value):
@@ -122,14 +168,8 @@ def _base64(content):
     return {"b64": base64.b64encode(content).decode()}
 
 
-def _reason(response):
-    try:
-        reason = response.json()["error"]
-    except (ValueError, KeyError, TypeError):
-        reason = response.text
-    return f"HTTP {response.status_code}: {reason}"
-
-
-def _seconds_to_wait(response):
-    value = response.headers.get("Retry-After", "")
-    return float(value) if value.isdecimal() else None
+def _reason(answer, content):
+    reason = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(reason, str):
+        reason = content[:500].decode(errors="replace")
+    return " ".join(reason.split())[:500]

@@ -1,22 +1,18 @@
 """The shipped clients against servers that join, pad and cut requests."""
 
 import concurrent.futures
-import csv
-import json
 import os
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from savedmodel_export.client import retry
-from savedmodel_export.client.__main__ import open_writer
+from savedmodel_export.client.answers import INPUT, RequestError
+from savedmodel_export.client.classification import MIXED, Classification, mixed_by
 from savedmodel_export.client.grpc_client import GrpcClient
-from savedmodel_export.client.image_files import classify_files, find_images
+from savedmodel_export.client.inputs import find_images
 from savedmodel_export.client.rest_client import RestClient
-from savedmodel_export.client.retry import RequestError
 from savedmodel_export.serving.configuration import write_serving_files
 from tests.savedmodel_export.batching_server import Servicer, start_grpc
 from tests.savedmodel_export.ports import free_port, wait_for
@@ -170,10 +166,15 @@ def test_requests_were_joined_padded_and_cut(servicers, pixels):
     assert servicer.batchers["serving_default"].batches == [(8, 8), (8, 8), (3, 4)]
 
 
-def test_in_group_scope_company_does_matter(servicers, pixels):
+def test_in_group_scope_company_does_matter(servicers, pixels, encoded, tmp_path):
     # Why server-side batching is off by default for such a model.
     _, address, _ = servicers("group")
     client = GrpcClient(address, "group")
+    for index, content in enumerate(encoded[:2]):
+        (tmp_path / f"{index}.png").write_bytes(content)
+    assert mixed_by(client, sorted(tmp_path.iterdir())) > MIXED
+    in_image_scope = GrpcClient(servicers("image")[1], "image")
+    assert mixed_by(in_image_scope, sorted(tmp_path.iterdir())) == 0
     images = pixels[:4].astype("float32")
     alone = client.predict({"images": images[:1]})["logits"]
     together = client.predict({"images": images})["logits"][:1]
@@ -201,32 +202,8 @@ def test_a_corrupt_image_is_an_invalid_argument(connect, encoded, protocol):
     client = connect("vit", protocol)
     with pytest.raises(RequestError, match="Unknown image file format") as caught:
         client.predict({"image_bytes": [encoded[0], b"text"]}, "serve_bytes")
-    assert caught.value.invalid_argument
+    assert caught.value.fault == INPUT
     assert len(client.predict({"image_bytes": encoded[:1]}, "serve_bytes")) == 4
-
-
-@PROTOCOLS
-def test_a_busy_server_is_asked_again(servicers, encoded, protocol, monkeypatch):
-    monkeypatch.setattr(retry, "FIRST_WAIT", 0.001)
-    servicer, grpc_address, rest_address = servicers("vit")
-    kind, address = (
-        (GrpcClient, grpc_address) if protocol == "grpc" else (RestClient, rest_address)
-    )
-    client = kind(address, "vit", version=1, retries=3)
-    servicer.refusals = 3
-    client.predict({"image_bytes": encoded[:2]}, "serve_bytes")
-    assert servicer.specs[-1].version.value == 1
-    servicer.refusals = 4
-    with pytest.raises(RequestError, match="No answer after 4 attempts.*queue is full"):
-        client.predict({"image_bytes": encoded[:2]}, "serve_bytes")
-    servicer.delay = 0.5
-    impatient = kind(address, "vit", timeout=0.1)
-    with pytest.raises(RequestError, match="did not answer in 0.1 s"):
-        impatient.predict({"image_bytes": encoded[:2]}, "serve_bytes")
-    servicer.delay = 0.0
-    nobody = kind(address.replace(address.rsplit(":")[-1], "1"), "vit", retries=1)
-    with pytest.raises(RequestError, match="No answer after 2 attempts"):
-        nobody.predict({"image_bytes": encoded[:1]}, "serve_bytes")
 
 
 def test_messages_above_the_stock_limit(servicers):
@@ -237,60 +214,17 @@ def test_messages_above_the_stock_limit(servicers):
     assert outputs["logits"].shape == (2000, 10)
 
 
-@pytest.fixture
-def folder(tmp_path, encoded):
-    """A folder of eight images, one of them corrupt, and a text."""
-    (tmp_path / "images" / "more").mkdir(parents=True)
-    for index, content in enumerate(encoded[:7]):
-        (tmp_path / "images" / f"{index}.png").write_bytes(content)
-    (tmp_path / "images" / "more" / "corrupt.JPG").write_bytes(b"text")
-    (tmp_path / "images" / "notes.txt").write_text("no image")
-    return tmp_path / "images"
-
-
-def test_only_the_corrupt_file_gets_an_error(connect, make_served, folder, pixels):
-    client, paths = connect("vit", "grpc"), find_images(folder)
+def test_only_the_corrupt_file_gets_an_error(
+    tmp_path, connect, make_served, pixels, encoded
+):
+    contents = [*encoded[:7], b"text"]
+    for index, content in enumerate(contents):
+        (tmp_path / f"{index}.png").write_bytes(content)
+    paths, _ = find_images([tmp_path])
     class_ids = make_served("vit").live(pixels[:7]).argmax(-1)
     for concurrency in (1, 4):
-        rows = list(classify_files(client, paths, 3, concurrency))
+        batches = Classification(connect("vit", "grpc"), 3, concurrency).rows(paths)
+        rows = [row for batch in batches for row in batch]
         assert [row["file"] for row in rows] == [str(path) for path in paths]
         assert [row["class_id"] for row in rows[:7]] == class_ids.tolist()
         assert set(rows[7]) == {"file", "error"}
-
-
-def test_output_files(tmp_path, capsys):
-    row = {"file": "a.png", "class": "cat", "class_id": 0, "probability": 0.5}
-    for name in ("out.csv", "out.jsonl", "-"):
-        output = name if name == "-" else str(tmp_path / name)
-        with open_writer(output) as write:
-            write(row)
-            write({"file": "b.png", "error": "corrupt"})
-    read = list(csv.DictReader((tmp_path / "out.csv").open()))
-    assert [r["class"] for r in read] == ["cat", ""]
-    lines = (tmp_path / "out.jsonl").read_text()
-    assert [json.loads(line) for line in lines.splitlines()][0] == row
-    assert capsys.readouterr().out == lines
-
-
-def test_the_command(servicers, folder, tmp_path):
-    _, _, rest_address = servicers("vit")
-
-    def command(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "savedmodel_export.client", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-        )
-
-    output = tmp_path / "answers.jsonl"
-    chosen = ("--model=vit", f"--rest={rest_address}", f"--output={output}")
-    result = command(folder, *chosen)
-    rows = [json.loads(line) for line in output.read_text().splitlines()]
-    assert len(rows) == 8 and "error" in rows[-1]
-    assert result.returncode == 1
-    assert "error: 1 of 8 images were refused" in result.stderr
-    (folder / "more" / "corrupt.JPG").unlink()
-    assert command(folder, *chosen).returncode == 0
-    empty = command(tmp_path / "nothing", *chosen)
-    assert empty.returncode == 1
-    assert empty.stderr.startswith("error: ") and "holds no image" in empty.stderr
