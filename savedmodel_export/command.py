@@ -38,7 +38,7 @@ def define_path(name, default, help_text, **options):
     flags.DEFINE(_PathParser(), name, default, help_text, **options)
 
 
-def run(main, arguments=()):
+def run(main, arguments=(), unknown_flags=False):
     """Parses the command line and calls the main function.
 
     TensorFlow's messages about the machine and absl's below a warning are left out,
@@ -49,6 +49,8 @@ def run(main, arguments=()):
         main: function of as many str as `arguments` has.
         arguments: tuple of str, names of what stands behind the flags; a last one
             that ends in `...` takes any number, at least one.
+        unknown_flags: bool. Whether flags that are not defined, and all that stands
+            behind the flags, go to the main function as they are.
     """
     # TensorFlow reports a missing GPU as an error.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -62,17 +64,22 @@ def run(main, arguments=()):
             print("interrupted", file=sys.stderr)
             return 130
 
-    app.run(call, flags_parser=lambda given: _parse(given, arguments))
+    def parse(given):
+        return _parse(given, arguments, unknown_flags)
+
+    app.run(call, flags_parser=parse)
 
 
-def _parse(given, arguments):
+def _parse(given, arguments, unknown_flags):
     if HELP_FLAGS & set(given):
         print(_help(arguments))
         sys.exit(0)
     try:
-        rest = flags.FLAGS(given)
+        rest = flags.FLAGS(given, known_only=unknown_flags)
     except flags.Error as error:
         sys.exit(f"error: {error}\nTry --help.")
+    if unknown_flags:
+        return rest
     num_given, num_expected = len(rest) - 1, len(arguments)
     more = bool(arguments) and arguments[-1].endswith("...")
     if num_given < num_expected or (num_given > num_expected and not more):

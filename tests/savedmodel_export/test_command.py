@@ -86,6 +86,16 @@ def test_a_mistake_is_one_line(run, arguments, message):
     assert hint == "Try --help."
 
 
+def test_unknown_flags_reach_the_main_function_where_they_may(run, tmp_path):
+    given = ("a", "--num_mux=4", "--worxdir=x")
+    assert run(*given).returncode == 1
+    program = tmp_path / "program.py"
+    changed = program.read_text().replace('("NAMES...",)', "unknown_flags=True")
+    program.write_text(changed)
+    assert run(*given).stdout.strip() == "None ('a', '--worxdir=x') 3"
+    assert "flag --num_mux=two" in run("a", "--num_mux=two").stderr
+
+
 def test_an_interruption_is_one_line(run):
     result = run("wait")
     assert result.returncode == 128 + signal.SIGINT

@@ -1,0 +1,1 @@
+"""Scores many images with an exported model: images in, tables out."""
