@@ -134,13 +134,14 @@ class GrpcClient:
             model_spec.version.value = self._version
 
     def _ask(self, method, request, answer):
+        # Bytes come back: gRPC itself prints a traceback of what it cannot parse.
         ask = self._channel.unary_unary(
-            f"/{SERVICE}/{method}",
-            type(request).SerializeToString,
-            message(answer).FromString,
+            f"/{SERVICE}/{method}", type(request).SerializeToString
         )
         try:
-            return ask(request, timeout=self._timeout)
+            return message(answer).FromString(ask(request, timeout=self._timeout))
+        except DecodeError as error:
+            raise RequestError(f"The answer is no {answer}.") from error
         except grpc.RpcError as error:
             name = error.code().name
             reason = " ".join(f"{error.details()}".split())[:500]

@@ -168,11 +168,11 @@ class GrpcServer(FakeServer):
         self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(8))
         self._server.add_generic_rpc_handlers((_Handler(self),))
         port = (
-            self._server.add_secure_port("localhost:0", credentials)
+            self._server.add_secure_port("127.0.0.1:0", credentials)
             if credentials
-            else self._server.add_insecure_port("localhost:0")
+            else self._server.add_insecure_port("127.0.0.1:0")
         )
-        self.address = f"localhost:{port}"
+        self.address = f"127.0.0.1:{port}"
         self._server.start()
 
     def stop(self):
