@@ -15,7 +15,7 @@ from savedmodel_export.client.inputs import find_images
 from savedmodel_export.client.rest_client import RestClient
 from savedmodel_export.serving.configuration import write_serving_files
 from tests.savedmodel_export.batching_server import Servicer, start_grpc
-from tests.savedmodel_export.ports import free_port, wait_for
+from tests.savedmodel_export.client.integration.ports import free_port, wait_for
 from tests.savedmodel_export.rest_server import start_rest
 
 SIZES = [2, 4, 8]
