@@ -15,7 +15,7 @@ from benchmarks import command
 from benchmarks.markdown import table
 from benchmarks.results_file import ResultsFile
 from benchmarks.speed import report
-from benchmarks.speed.rows import DEPTHS, PLAIN, PRECISIONS
+from benchmarks.speed.rows import ALL_PRECISIONS, DEPTHS, PLAIN
 
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -28,7 +28,7 @@ DEDICATED = {1: "vit", 2: "concat n2 group", 4: "concat n4 group"}
 def throughput(folder):
     """The rows and columns of the throughput table that a first look needs."""
     names = [PLAIN]
-    for precision in PRECISIONS:
+    for precision in ALL_PRECISIONS:
         names.append(f"vit_b16, {precision}")
         names += [
             f"concatplexer_b16_n{num_mux}, group scope, {precision}"

@@ -43,8 +43,10 @@ PUBLIC = {
     "train": {"Config", "Data", "Run", "digits", "load_data", "open_source"},
     "savedmodel_export": {
         "AdaptivePolicy",
+        "CALIBRATION_IMAGES",
         "FORMATS",
         "FusedClassifier",
+        "INT8",
         "LoadedModel",
         "PRECISIONS",
         "choose_inference",
@@ -52,6 +54,7 @@ PUBLIC = {
         "cpu_info",
         "export",
         "export_other",
+        "infer_at_each",
         "multiplies_bfloat16",
     },
     "benchmarks": set(),

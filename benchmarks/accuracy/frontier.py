@@ -76,7 +76,8 @@ def main(values):
             for row in rows
             for name, num_mux in row.results
         }
-        measured = frontier_speed.measure(models, values.batch_size)
+        calibration = comparison.calibration_images(rows[0], seeds[0])
+        measured = frontier_speed.measure(models, values.batch_size, calibration)
         speeds.write_text(json.dumps(measured, indent=2) + "\n")
     elif not values.report:
         comparison.prepare_teacher(rows)

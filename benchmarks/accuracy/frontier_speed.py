@@ -8,16 +8,20 @@ import tensorflow as tf
 import keras_concatplexer as kcp
 from benchmarks import machine
 from benchmarks.timing import MIN_REPEATS, interleaved_seconds
-from savedmodel_export.choices import PRECISIONS
-from savedmodel_export.inference import choose_inference
+from savedmodel_export.choices import INT8, PRECISIONS
+from savedmodel_export.inference import infer_at_each
+
+ALL_PRECISIONS = (*PRECISIONS, INT8)
 
 
-def measure(models, batch_size, repeats=MIN_REPEATS):
+def measure(models, batch_size, calibration, repeats=MIN_REPEATS):
     """Times the inference graphs of trained models in turn, in every precision.
 
     Args:
         models: dict, name of a row -> trained model and its N.
         batch_size: int, images of a request.
+        calibration: preprocessed images for int8, which what is not fused goes
+            without.
         repeats: int, rounds.
 
     Returns:
@@ -29,14 +33,18 @@ def measure(models, batch_size, repeats=MIN_REPEATS):
         single = kcp.models.by_num_mux(model)[num_mux]
         shape = (batch_size, *model.input_shape[1:])
         images = np.random.default_rng(0).normal(size=shape).astype("float32")
-        for precision in PRECISIONS:
-            inference = choose_inference(single, precision=precision)
+        for precision in ALL_PRECISIONS:
+            if precision == INT8 and name in unfused:
+                continue
+            (inference,) = infer_at_each(
+                {num_mux: single}, precision=precision, calibration=calibration
+            ).values()
             function = tf.function(inference.predict)
             functions[precision, name] = functools.partial(_call, function, images)
             if not inference.fused and name not in unfused:
                 unfused.append(name)
     seconds = interleaved_seconds(functions, repeats)
-    rates = {precision: {} for precision in PRECISIONS}
+    rates = {precision: {} for precision in ALL_PRECISIONS}
     for (precision, name), duration in seconds.items():
         rates[precision][name] = round(batch_size / duration, 1)
     return {

@@ -15,6 +15,7 @@ from benchmarks.accuracy.frontier_rows import (
     TEACHER,
     TEACHER_EPOCHS,
 )
+from savedmodel_export.choices import CALIBRATION_IMAGES
 
 # Settings that say where files are, and so do not make a row another one.
 PLACES = ("data_dir", "init_from", "teacher")
@@ -112,6 +113,15 @@ class Comparison:
         settings = {**row.model}
         del settings["model"]
         return kcp.ConcatPlexer(trained.load_model(self.teacher_folder), **settings)
+
+    def calibration_images(self, row, seed):
+        """Returns the first training images, as the model of a row sees them."""
+        folder = self.folder(row, seed) if row.trained else self.teacher_folder
+        _, images, _ = trained.load_arrays(
+            *(folder, self.dataset, self.data_dir, self.train_split),
+            CALIBRATION_IMAGES,
+        )
+        return images
 
     def prepare_teacher(self, rows):
         """Trains the teacher, if the rows need one that is not given."""

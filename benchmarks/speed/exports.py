@@ -3,11 +3,14 @@
 import dataclasses
 import pathlib
 
+import numpy as np
+
 import keras_concatplexer as kcp
-from benchmarks.speed.quantized import quantize
+from benchmarks.speed.quantized import calibration_batches, quantize
 from benchmarks.speed.rows import PLAIN
 from benchmarks.speed.runtimes import NUM_CLASSES
 from savedmodel_export import export
+from savedmodel_export.choices import INT8
 from savedmodel_export.formats import FORMATS
 from savedmodel_export.inference import choose_inference
 from savedmodel_export.other_formats import export_other
@@ -60,7 +63,12 @@ class Exporter:
         if row.file_format != "saved_model":
             version = export_other(*arguments, row.file_format)
             return str(version / FORMATS[row.file_format].file)
-        return str(export(*arguments, fuse=row.fuse, precision=row.precision))
+        options = {"fuse": row.fuse, "precision": row.precision}
+        if row.precision == INT8:
+            options["calibration"] = np.concatenate(calibration_batches(row.image_size))
+            # Of random weights the best class means nothing.
+            options["int8_min_agreement"] = 0.0
+        return str(export(*arguments, **options))
 
     def _costs(self, row):
         """What an image costs as the model was trained, and in the graph that runs."""
@@ -70,7 +78,9 @@ class Exporter:
         trained = kcp.flops.count(model, batch_size=COUNTED_BATCH_SIZE)
         executed = trained.gmacs_per_image
         if row.runtime == "tensorflow" and row.name != PLAIN:
-            predict = choose_inference(model, row.fuse, row.precision).predict
+            # The products in int8 are those of bfloat16, and those can be counted.
+            precision = "bfloat16" if row.precision == INT8 else row.precision
+            predict = choose_inference(model, row.fuse, precision).predict
             cost = kcp.flops.count_function(
                 predict, self._shape(row), COUNTED_BATCH_SIZE
             )

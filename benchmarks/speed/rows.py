@@ -2,11 +2,10 @@
 
 import dataclasses
 
-from savedmodel_export.choices import PRECISIONS
+from savedmodel_export.choices import INT8, PRECISIONS
 
 PLAIN = "vit_b16, plain Keras"
-# Of our exports and of other runtimes.
-ALL_PRECISIONS = tuple(dict.fromkeys((*PRECISIONS, "int8")))
+ALL_PRECISIONS = (*PRECISIONS, INT8)
 # To save time on a long table, one scope alone in float32.
 SCOPES = {"float32": ("group",)}
 ALL_SCOPES = ("group", "image")
@@ -142,7 +141,7 @@ def _other_row(title, runtime, file_format, precision, quantizer=""):
 def full_rows():
     """The whole table, in its order."""
     rows = [Row(PLAIN, fuse=False)]
-    for precision in PRECISIONS:
+    for precision in ALL_PRECISIONS:
         rows.append(vit_row("vit_b16", precision))
         rows += [
             concat_row("vit_b16", num_mux, precision, attention_scope=scope)
@@ -151,12 +150,16 @@ def full_rows():
         ]
     rows += [
         _elastic_row(num_mux, precision)
-        for precision in PRECISIONS[1:]
+        for precision in ("bfloat16", INT8)
         for num_mux in ELASTIC["num_mux"]
     ]
     rows += [_imagemux_row(num_mux, "bfloat16") for num_mux in DEPTHS]
     rows += [_tome_row(num_mux, "bfloat16") for num_mux in DEPTHS]
-    rows += [vit_row(size, "bfloat16") for size in ("vit_b32", "vit_s16")]
+    rows += [
+        vit_row(size, precision)
+        for size in ("vit_b32", "vit_s16")
+        for precision in ("bfloat16", INT8)
+    ]
     rows += [
         _torch_row(precision, form)
         for form in ("eager", "compiled")
@@ -169,11 +172,11 @@ def full_rows():
     onnx = ("onnxruntime", "onnx")
     return [
         *rows,
-        _other_row("OpenVINO by NNCF", "openvino", "openvino", "int8", "nncf"),
-        _torch_row("int8", "dynamic"),
+        _other_row("OpenVINO by NNCF", "openvino", "openvino", INT8, "nncf"),
+        _torch_row(INT8, "dynamic"),
         _other_row("ONNX Runtime", *onnx, "float32"),
-        _other_row("ONNX Runtime static", *onnx, "int8", "static"),
-        _other_row("ONNX Runtime dynamic", *onnx, "int8", "dynamic"),
+        _other_row("ONNX Runtime static", *onnx, INT8, "static"),
+        _other_row("ONNX Runtime dynamic", *onnx, INT8, "dynamic"),
     ]
 
 
@@ -183,6 +186,7 @@ def quick_rows():
         PLAIN,
         "vit_b16, float32",
         "vit_b16, bfloat16",
+        "vit_b16, int8",
         "concatplexer_b16_n2, group scope, bfloat16",
         "concatplexer_b16_n4, group scope, bfloat16",
         "vit_b16, PyTorch eager, bfloat16",

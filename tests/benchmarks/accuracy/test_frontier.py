@@ -26,7 +26,9 @@ def test_every_precision_of_every_model_is_timed(tiny_vit, monkeypatch):
         },
     )
     elastic = kcp.ElasticConcatPlexer(tiny_vit, (1, 2))
-    found = frontier_speed.measure({"vit": (tiny_vit, 1), "n2": (elastic, 2)}, 8)
+    models = {"vit": (tiny_vit, 1), "n2": (elastic, 2)}
+    monkeypatch.setattr(frontier_speed, "ALL_PRECISIONS", ("float32", "bfloat16"))
+    found = frontier_speed.measure(models, 8, None)
     assert found["unfused"] == [] and found["images_per_second"].keys() >= {"float32"}
     for rates in found["images_per_second"].values():
         assert rates == {"vit": 4.0, "n2": 4.0}
@@ -75,7 +77,7 @@ def test_rows_are_trained_resumed_and_measured_by_the_command(tmp_path, digits_d
     assert run().count("-m train") == 3
     again = run()
     assert "-m train" not in again and "| elastic n4 | 4 |" in again
-    assert "images/s, bfloat16" in run("--measure")
+    assert "images/s, int8" in run("--measure")
     rows = ResultsFile(tmp_path / "results" / "frontier_A_digits.jsonl").rows()
     assert [row["name"] for row in rows] == [
         *("teacher", "3 of 6 blocks", "elastic n1", "elastic n2", "elastic n4"),
