@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_concatplexer.arguments import one_of, positive_int
 from keras_concatplexer.bundle import check_class_names
+from keras_concatplexer.image_decoding import DEFAULT_MAX_PIXELS
 from keras_concatplexer.models import by_num_mux, mixes_images
 from savedmodel_export.choices import (
     INPUT_DTYPES,
@@ -16,7 +17,6 @@ from savedmodel_export.choices import (
     MAX_BATCH_SIZE,
     SAVED_MODEL,
 )
-from savedmodel_export.decoding import DEFAULT_MAX_PIXELS
 from savedmodel_export.fused.calibration_images import check_calibration, preprocessed
 from savedmodel_export.inference import infer_at_each, variables_of
 from savedmodel_export.model_card import write_labels, write_model_card

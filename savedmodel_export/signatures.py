@@ -2,7 +2,11 @@
 
 import tensorflow as tf
 
-from savedmodel_export.decoding import DEFAULT_MAX_PIXELS, can_decode, decode_images
+from keras_concatplexer.image_decoding import (
+    DEFAULT_MAX_PIXELS,
+    can_decode,
+    decode_images,
+)
 
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 # The names of all signatures that take a group per row begin with it.

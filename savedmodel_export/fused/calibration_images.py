@@ -6,8 +6,8 @@ import random
 import numpy as np
 import tensorflow as tf
 
+from keras_concatplexer.image_decoding import can_decode, decode_images
 from keras_concatplexer.preprocessing import ImagePreprocessor
-from savedmodel_export.decoding import can_decode, decode_images
 
 MIN_IMAGES = 32
 BATCH_SIZE = 16
