@@ -74,6 +74,10 @@ def _run(values):
     run = Run(config, workdir, evaluate_only=values.evaluate_only)
     if run.is_chief:
         run.model.summary(print_fn=None if is_terminal() else print)
+        height, width, _ = run.data.preprocessor.image_shape
+        print(
+            f"{run.cost.gmacs_per_image:.3g} GMACs for an image of {height} x {width}"
+        )
     try:
         results = run.fit()
     except TrainingStopped as error:

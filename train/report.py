@@ -37,6 +37,8 @@ def report(run):
         "dataset": config.dataset,
         "num_train_images": data.num_images("train"),
         "num_test_images": data.num_images("test"),
+        "splits": data.splits,
+        "left_out": data.left_out(),
         "shared_images": [
             {"split": first, "also_in": second, "num_images": num_images}
             for first, second, num_images in data.overlaps()

@@ -17,6 +17,7 @@ from train.checkpoint import (
     state_variables,
 )
 from train.data.augmentation import Augmentation
+from train.data.fitting import check_cost
 from train.data.run_data import check_same_data, load_run_data, remember_data
 from train.distillation import Distillation, load_teacher
 from train.evaluation import accuracy_metrics
@@ -181,6 +182,13 @@ class Run:
 
     def _make_model(self, checkpoint, initial):
         config, data = self.config, self.data
+        if initial is None:
+            check_cost(
+                config.size,
+                data.preprocessor.image_shape[0],
+                config.batch_size,
+                self.strategy.num_replicas_in_sync,
+            )
         self.model = build_model(
             config, data.preprocessor.image_shape, data.class_names, initial
         )

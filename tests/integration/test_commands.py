@@ -1,11 +1,14 @@
 """The commands as a user types them, each in its own process."""
 
+import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
+
+from tests.train.data.messy_folder import BAD, make_messy_folder
 
 
 def run(*command):
@@ -44,9 +47,37 @@ def test_an_unknown_dataset_is_one_clear_error(tmp_path):
 
 
 @pytest.mark.large
-def test_the_demo(tmp_path):
-    import json
+def test_a_messy_folder_from_training_to_the_served_answer(tmp_path):
+    folder, workdir = tmp_path / "data", tmp_path / "run"
+    make_messy_folder(folder)
+    train = (
+        *("train", f"--dataset=folder:{folder}", f"--workdir={workdir}"),
+        *("--epochs=1", "--batch_size=4", "--warmup_epochs=0", "--model=vit"),
+    )
+    result = run(*train)
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert "train/cat/truncated.jpg: " in result.stderr
+    result = run(*train, "--bad_images=skip")
+    assert result.returncode == 0, result.stderr
+    assert "train: cat 9, dog 6" in result.stdout
+    assert "GMACs for an image of 20 x 20" in result.stdout
+    results = json.loads((workdir / "results.json").read_text())
+    assert results["left_out"]["bad images"] == len(BAD) + 1
+    result = run("train", f"--workdir={workdir}", "--evaluate_only")
+    assert result.returncode == 0, result.stderr
 
+    export = ("savedmodel_export", f"--workdir={workdir}")
+    result = run(*export, f"--export_dir={tmp_path / 'out'}")
+    assert result.returncode == 0, result.stderr
+    model = tf.saved_model.load(result.stdout.strip().splitlines()[-1])
+    names = [f"train/dog/{name}.png" for name in ("upright", "turned")]
+    contents = tf.constant([(folder / name).read_bytes() for name in names])
+    upright, turned = model.signatures["serve_bytes"](image_bytes=contents)["logits"]
+    np.testing.assert_array_equal(upright, turned)
+
+
+@pytest.mark.large
+def test_the_demo(tmp_path):
     result = run("benchmarks.demo", f"--workdir={tmp_path}")
     assert result.returncode == 0, result.stderr
     answer = json.loads(result.stdout.strip().splitlines()[-1])

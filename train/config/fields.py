@@ -53,6 +53,7 @@ def setting(
 A_TFDS_DATASET = Needs(
     "a --dataset of TFDS", lambda run: not run.dataset.startswith("folder:")
 )
+A_FOLDER = Needs("--dataset=folder:PATH", lambda run: run.dataset.startswith("folder:"))
 RANDOM_WEIGHTS = Needs("no --init_from", lambda run: not run.init_from)
 TRAINED_WEIGHTS = Needs("--init_from", lambda run: run.init_from)
 MULTIPLEXED = Needs(

@@ -29,7 +29,7 @@ class DataSettings:
     dataset: str = setting(
         "digits",
         "`digits` (embedded), a TFDS dataset's name, or `folder:PATH` with images "
-        "in PATH/<split>/<class>/.",
+        "in PATH/<split>/<class>/ or PATH/<class>/.",
     )
     data_dir: str = setting(
         "",
@@ -38,15 +38,22 @@ class DataSettings:
         may_change=True,
         is_path=True,
     )
-    train_split: str = setting("train[:90%]", "TFDS split to train on.")
-    validation_split: str = setting("train[90%:]", "TFDS split that picks the best.")
+    bad_images: str = setting(
+        "fail", "Bad files: fail or skip.", ("fail", "skip"), needs=fields.A_FOLDER
+    )
+    train_split: str = setting("", "TFDS split to train on; empty: train.")
+    validation_split: str = setting(
+        "",
+        "TFDS split that picks the best; empty: validation (or val, valid, dev), or "
+        "else a tenth held out of the training split.",
+    )
     test_split: str = setting(
-        "", "TFDS split of the result; empty: test, or else validation."
+        "", "TFDS split of the result; empty: test, or else a tenth held out, too."
     )
     image_size: int = setting(
         0,
         "Side of the model's images in pixels; 0: that of the ViT in --init_from, or "
-        "else the dataset's (224 if it varies), at least 4 patches.",
+        "else the dataset's, at least 4 patches, at most 16 and 224 pixels.",
         minimum=0,
     )
 

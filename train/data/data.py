@@ -3,15 +3,20 @@
 import dataclasses
 import itertools
 
+import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
+from keras_concatplexer.image_decoding import (
+    DEFAULT_MAX_PIXELS,
+    decode_image,
+    to_channels,
+)
 from keras_concatplexer.preprocessing import ImagePreprocessor
-from keras_concatplexer.vit import SIZES
 from train.data.datasets import FolderSource, TfdsSource, open_source
+from train.data.fitting import default_side
+from train.data.folder_check import MAX_BYTES, MAX_PIXELS
+from train.data.splits import PARTS, choose_splits, ranges
 
-VARYING_IMAGE_SIZE = 224
-MIN_PATCHES_PER_SIDE = 4
 SHUFFLE_BUFFER = 50_000
 
 
@@ -24,16 +29,19 @@ class Data:
         preprocessor: `ImagePreprocessor` for the model's image shape.
         class_names: tuple of str.
         splits: dict with keys `train`, `validation`, `test` -> TFDS split.
+        notes: tuple of str, what was decided for the user.
     """
 
     source: TfdsSource | FolderSource
     preprocessor: ImagePreprocessor
     class_names: tuple
     splits: dict
+    notes: tuple = ()
 
     def num_images(self, part):
         """Number of images in `"train"`, `"validation"` or `"test"`."""
-        return self.source.info.splits[self.splits[part]].num_examples
+        pieces = ranges(self.source.info.splits, self.splits[part])
+        return sum(stop - start for _, start, stop in pieces)
 
     def fingerprint(self, part):
         """Returns a str that changes with the files of a part, or their order."""
@@ -41,25 +49,35 @@ class Data:
 
     def overlaps(self):
         """Returns list of (part, another part, number of images that are in both)."""
-        known = dict(self.source.info.splits)
-
-        def ranges(part):
-            instruction = tfds.core.ReadInstruction.from_spec(self.splits[part])
-            for piece in instruction.to_absolute(known):
-                whole = range(known[piece.splitname].num_examples)
-                yield piece.splitname, whole[piece.from_ : piece.to]
-
-        found = []
+        known, found = self.source.info.splits, []
         for first, second in itertools.combinations(self.splits, 2):
             shared = sum(
-                max(0, min(ours.stop, theirs.stop) - max(ours.start, theirs.start))
-                for name, ours in ranges(first)
-                for other, theirs in ranges(second)
+                max(0, min(stop, other_stop) - max(start, other_start))
+                for name, start, stop in ranges(known, self.splits[first])
+                for other, other_start, other_stop in ranges(known, self.splits[second])
                 if name == other
             )
             if shared:
                 found.append((first, second, shared))
         return found
+
+    def left_out(self):
+        """Returns dict, why files of a folder are not used -> their number."""
+        if isinstance(self.source, TfdsSource):
+            return {}
+        return {
+            reason: len(paths) for reason, paths in self.source.folder.left_out.items()
+        }
+
+    def description(self):
+        """Returns lines of text: images of each split and class, what is left out."""
+        lines = [
+            f"{part}: {self.num_images(part)} images ({split})"
+            for part, split in self.splits.items()
+        ]
+        if isinstance(self.source, FolderSource):
+            lines += self.source.folder.description()
+        return [*self.notes, *lines]
 
     def batches(self, part, batch_size):
         """Every image of a part once, in a fixed order: (images, labels)."""
@@ -128,16 +146,23 @@ class Data:
 
     def _batched(self, dataset, batch_size, drop_remainder=False):
         feature = self.source.info.features["image"]
+        num_channels = _num_channels(feature)
 
         def decode(example):
-            return feature.decode_example(example["image"]), example["label"]
+            if _is_plain(feature):
+                # Small, and written by TFDS: there is nothing to turn or to bound.
+                image = feature.decode_example(example["image"])
+            else:
+                image = decode_image(example["image"], MAX_PIXELS, MAX_BYTES)
+                image = to_channels(image, num_channels)
+            return image, example["label"]
 
         def preprocess(images, labels):
             return self.preprocessor(images), labels
 
         calls = tf.data.AUTOTUNE
         dataset = dataset.map(decode, num_parallel_calls=calls)
-        if None in feature.shape:
+        if not _is_plain(feature):
             dataset = dataset.map(preprocess, num_parallel_calls=calls)
             return dataset.batch(batch_size, drop_remainder=drop_remainder)
         dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
@@ -148,38 +173,39 @@ def load_data(config):
     """Prepares the dataset of a `Config`.
 
     Raises:
-        ValueError: for an unknown dataset or split, or one that is not image
-            classification.
+        ValueError: for an unknown dataset or split, one that is not image
+            classification, or images that cannot be decoded.
     """
-    source = open_source(config.dataset, config.data_dir or None)
-    known = source.info.splits
-    splits = {
-        "train": config.train_split,
-        "validation": config.validation_split,
-        "test": config.test_split or ("test" if "test" in known else "validation"),
-    }
-    for split in splits.values():
-        try:
-            empty = known[split].num_examples == 0
-        except (KeyError, ValueError) as error:
-            raise ValueError(
-                f"The dataset {config.dataset} has no split {split!r}. It has: "
-                f"{', '.join(known)}. Set --train_split, --validation_split, "
-                "--test_split."
-            ) from error
-        if empty:
-            raise ValueError(f"The split {split!r} of {config.dataset} is empty.")
-    shape = source.info.features["image"].shape
-    side = config.image_size or _default_image_size(shape, config.size)
+    source = open_source(
+        config.dataset, config.data_dir or None, config.bad_images == "skip"
+    )
+    given = {part: getattr(config, f"{part}_split") for part in PARTS}
+    splits, notes = choose_splits(source.info.splits, given)
+    if isinstance(source, TfdsSource):
+        for split in splits.values():
+            source.check_labels(split)
+    elif source.largest > DEFAULT_MAX_PIXELS:
+        notes.append(
+            f"The largest image has {source.largest} pixels: a server refuses it "
+            f"unless the model is exported with --max_pixels={source.largest}."
+        )
+    side = config.image_size or default_side(source.usual_side, config.size)
+    feature = source.info.features["image"]
     return Data(
         source,
-        ImagePreprocessor((side, side, shape[-1] or 3)),
+        ImagePreprocessor((side, side, _num_channels(feature))),
         tuple(source.info.features["label"].names),
         splits,
+        tuple(notes),
     )
 
 
-def _default_image_size(shape, size):
-    if None in shape[:2]:
-        return VARYING_IMAGE_SIZE
-    return max(shape[0], MIN_PATCHES_PER_SIDE * SIZES[size].patch_size)
+def _num_channels(feature):
+    """Channels that a model sees of images: alpha is dropped."""
+    return 1 if feature.shape[-1] == 1 else 3
+
+
+def _is_plain(feature):
+    """Whether images are of one size, 8 bits, and gray or color."""
+    known = None not in feature.shape and feature.np_dtype == np.uint8
+    return known and feature.shape[-1] in (1, 3)

@@ -2,7 +2,9 @@
 
 import dataclasses
 import difflib
+import functools
 import hashlib
+import os
 import pathlib
 
 import numpy as np
@@ -11,10 +13,20 @@ import tensorflow_datasets as tfds
 from google.protobuf import json_format
 
 import train.data.digits  # noqa: F401 (registers the embedded dataset)
+from keras_concatplexer.image_decoding import decode_image
+from train.data.folder_check import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    check_files,
+    image_sizes,
+)
+from train.data.folders import read_folder, usual_split
+from train.data.splits import ranges
 from train.workdir import locked
 
 FOLDER_PREFIX = "folder:"
-ORDER_SEED = 0
+NUM_LOOKED_AT = 1000
+NUM_MEASURED = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +60,35 @@ class TfdsSource:
             ),
         )
 
+    @functools.cached_property
+    def usual_side(self):
+        """The usual shorter side of the images, of the first hundred."""
+        height, width, _ = self.info.features["image"].shape
+        if height and width:
+            return min(height, width)
+        split = usual_split(self.info.splits, "train") or next(iter(self.info.splits))
+        sides = [
+            min(decode_image(example["image"], MAX_PIXELS, MAX_BYTES).shape[:2])
+            for example in self.encoded(split).take(NUM_MEASURED)
+        ]
+        return int(np.median(sides))
+
+    def check_labels(self, split):
+        """Looks at the labels of a split's first images.
+
+        Raises:
+            ValueError: if one is of no class, as -1 of images without a label.
+        """
+        num_classes = self.info.features["label"].num_classes
+        for example in self.encoded(split).take(NUM_LOOKED_AT):
+            label = int(example["label"])
+            if not 0 <= label < num_classes:
+                raise ValueError(
+                    f"The split {split} of {self.builder.name} has images without a "
+                    f"class: a label is {label}, expected 0 to {num_classes - 1}. "
+                    "Give another --train_split, --validation_split or --test_split."
+                )
+
     def fingerprint(self, split):
         """Returns a str that another list of record files would change."""
         files = self.info.splits[split].file_instructions
@@ -68,88 +109,100 @@ class TfdsSource:
         return damaged
 
 
-class FolderSource:
-    """Image files in `root/<split>/<class>/`, as `tfds.ImageFolder` reads them.
+@dataclasses.dataclass(frozen=True)
+class FolderInfo:
+    """What `tfds.core.DatasetInfo` tells of a dataset, of a folder."""
 
-    Unlike there, splits can be sliced, and the order is the same everywhere.
+    features: tfds.features.FeaturesDict
+    splits: tfds.core.SplitDict
+
+
+class FolderSource:
+    """Image files of a folder, each of which can be decoded.
 
     Args:
-        root: path of the folder.
+        root: path of the folder; see `read_folder`.
+        skip_bad: bool. Whether files that cannot be decoded are left out, or are an
+            error.
 
     Raises:
-        ValueError: if there are no images.
+        ValueError: as `read_folder` and `check_files`.
     """
 
-    def __init__(self, root):
-        root = pathlib.Path(root).expanduser()
-        if not root.is_dir():
-            raise ValueError(f"--dataset={FOLDER_PREFIX}{root}: no such folder.")
-        self.builder = tfds.ImageFolder(str(root))
-        self.info, self.root = self.builder.info, root
-        if not self.info.splits:
-            raise ValueError(
-                f"{root} holds no images. Expected {root}/<split>/<class>/<image>, "
-                "such as train/cat/1.png."
-            )
+    def __init__(self, root, skip_bad=False):
+        self.folder, sizes = check_files(read_folder(root), skip_bad)
+        self.usual_side = int(np.median([min(size) for size in sizes.values()]))
+        self.largest = max(height * width for height, width in sizes.values())
+        names = self.folder.class_names
+        self.info = FolderInfo(
+            tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(None, None, 3)),
+                    "label": tfds.features.ClassLabel(names=list(names)),
+                }
+            ),
+            tfds.core.SplitDict(
+                [
+                    tfds.core.SplitInfo(
+                        name=split, shard_lengths=[len(files)], num_bytes=0
+                    )
+                    for split, files in self.folder.files.items()
+                ]
+            ),
+        )
 
     def encoded(self, split, shuffle_seed=None):
         """As `TfdsSource.encoded`; the caller's buffer shuffles the files."""
-        parts = [self._files(part) for part in self._ranges(split)]
-        paths, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        dataset = tf.data.Dataset.from_tensor_slices((paths, labels))
+        files = self._files(split)
+        dataset = tf.data.Dataset.from_tensor_slices(
+            ([os.fsencode(path) for path, _ in files], [label for _, label in files])
+        )
         if shuffle_seed is not None:
-            dataset = dataset.shuffle(len(paths), seed=shuffle_seed)
+            dataset = dataset.shuffle(len(files), seed=shuffle_seed)
         return dataset.map(
             lambda path, label: {"image": tf.io.read_file(path), "label": label},
             num_parallel_calls=tf.data.AUTOTUNE,
         )
 
     def fingerprint(self, split):
-        """Returns a str that another list of image files would change."""
-        paths = [path for part in self._ranges(split) for path in self._files(part)[0]]
-        return _digest(str(pathlib.Path(path).relative_to(self.root)) for path in paths)
-
-    def damaged_files(self):
-        """Returns nothing: image files are checked before a run."""
-        return []
-
-    def _ranges(self, split):
-        return tfds.core.ReadInstruction.from_spec(split).to_absolute(
-            dict(self.info.splits)
+        """Returns a str that other names or sizes of image files would change."""
+        return _digest(
+            f"{self.folder.name_of(path)} {path.stat().st_size}"
+            for path, _ in self._files(split)
         )
 
-    def _files(self, part):
-        names = self.info.features["label"].names
-        files = [
-            (str(path), label)
-            for label, name in enumerate(names)
-            for path in sorted((self.root / part.splitname / name).glob("*"))
-            if path.suffix.lower() in (".jpg", ".jpeg", ".png")
+    def _files(self, split):
+        return [
+            file
+            for name, start, stop in ranges(self.info.splits, split)
+            for file in self.folder.part(name, start, stop)
         ]
-        # A slice of a split should have images of all classes.
-        order = np.random.default_rng(ORDER_SEED).permutation(len(files))
-        order = order[part.from_ : part.to]
-        paths = np.array([files[index][0] for index in order], object)
-        return paths, np.array([files[index][1] for index in order], np.int64)
+
+    def damaged_files(self):
+        """Returns the paths of the files that cannot be decoded any more."""
+        paths = [path for files in self.folder.files.values() for path, _ in files]
+        return [str(path) for path in image_sizes(paths)[1]]
 
 
 def _digest(lines):
-    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def open_source(name, data_dir=None):
+def open_source(name, data_dir=None, skip_bad=False):
     """Prepares a dataset.
 
     Args:
         name: `digits`, the name of a TFDS dataset, or `folder:PATH`.
         data_dir: where TFDS keeps data; `None`: its own default.
+        skip_bad: bool. Whether a folder's images that cannot be decoded are left
+            out, or are an error.
 
     Raises:
         ValueError: if it is unknown, cannot be prepared, or is not image
             classification.
     """
     if name.startswith(FOLDER_PREFIX):
-        return FolderSource(name.removeprefix(FOLDER_PREFIX))
+        return FolderSource(name.removeprefix(FOLDER_PREFIX), skip_bad)
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError as error:
@@ -199,4 +252,14 @@ def _check_features(builder):
         raise ValueError(
             f"The dataset {builder.name} is not image classification: expected the "
             f"features `image` and `label` (a class). It has: {features!r}"
+        )
+    if image.np_dtype not in (np.uint8, np.uint16):
+        raise ValueError(
+            f"The images of {builder.name} are of {np.dtype(image.np_dtype)}. Expected "
+            "uint8, or uint16, of which the higher 8 bits are taken."
+        )
+    if label.num_classes < 2:
+        raise ValueError(
+            f"The dataset {builder.name} has {label.num_classes} class: there is "
+            "nothing to tell apart."
         )

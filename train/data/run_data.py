@@ -11,7 +11,7 @@ DATA_FILE = "data.json"
 
 
 def load_run_data(config, preprocessor_for=None):
-    """Loads the data of a `Config`, and warns of splits that share images.
+    """Loads the data of a `Config`, and tells what it is.
 
     Args:
         config: `Config`.
@@ -25,6 +25,7 @@ def load_run_data(config, preprocessor_for=None):
     if preprocessor_for is not None:
         num_channels = data.preprocessor.image_shape[-1]
         data = dataclasses.replace(data, preprocessor=preprocessor_for(num_channels))
+    print(*data.description(), sep="\n")
     for first, second, num_images in data.overlaps():
         print(
             f"warning: {num_images} images of the {first} split are in the {second} "

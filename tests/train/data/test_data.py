@@ -73,7 +73,11 @@ def test_training_batches_are_full_shuffled_and_repeatable(config):
 
 
 def test_a_run_that_goes_on_sees_what_an_uninterrupted_one_would(config):
-    data = load_data(dataclasses.replace(config, train_split="train[:64]"))
+    data = load_data(
+        dataclasses.replace(
+            config, train_split="train[:64]", validation_split="train[90%:]"
+        )
+    )
 
     def batches(first_epoch):
         augmentation = Augmentation((16, 16, 1), geometry="flip_shift", mixup=0.4)
@@ -121,8 +125,8 @@ def test_evaluation_is_exact_for_any_number_of_images(config, two_replicas, num_
     "changes, message",
     [
         ({"dataset": "digit"}, "Unknown dataset 'digit'.*Did you mean digits"),
-        ({"train_split": "training"}, "no split 'training'. It has: train, test"),
-        ({"test_split": "test[360:]"}, "The split 'test\\[360:\\]' of digits is empty"),
+        ({"train_split": "training"}, "no split 'training'. There are: train, test"),
+        ({"test_split": "test[360:]"}, "The split 'test\\[360:\\]' is empty"),
     ],
 )
 def test_errors(config, changes, message):
@@ -182,7 +186,8 @@ def test_images_of_varying_size(tmp_path):
         validation_split="train[6:8]",
         test_split="train[8:]",
     )
-    assert load_data(config).preprocessor.image_shape == (224, 224, 3)
+    # The usual side is 9, of 4 patches of 4 pixels at least.
+    assert load_data(config).preprocessor.image_shape == (16, 16, 3)
     data = load_data(dataclasses.replace(config, image_size=16))
     batches = list(data.training_batches(4, seed=0))
     assert [images.shape for images, _ in batches] == [(4, 16, 16, 3)]

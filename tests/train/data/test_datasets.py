@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from train.config import Config
 from train.data import load_data
@@ -42,8 +43,12 @@ def test_a_folder_and_its_slices(folder):
     assert everything == examples(source, "train")
     assert everything != sorted(everything)
     parts = examples(source, "train[:75%]"), examples(source, "train[75%:]")
-    assert [len(part) for part in parts] == [6, 2]
-    assert parts[0] + parts[1] == everything
+    # Each with its share of both classes.
+    assert [sorted(label for _, label in part) for part in parts] == [
+        [0, 0, 0, 1, 1, 1],
+        [0, 1],
+    ]
+    assert sorted(parts[0] + parts[1]) == sorted(everything)
     assert len(examples(source, "train+val")) == 10
 
 
@@ -75,7 +80,7 @@ def test_a_folder_gives_batches(folder):
 def test_folders_without_images(tmp_path):
     with pytest.raises(ValueError, match="no such folder"):
         open_source(f"folder:{tmp_path / 'none'}")
-    with pytest.raises(ValueError, match="holds no images. Expected"):
+    with pytest.raises(ValueError, match="of 0 classes.*Expected"):
         open_source(f"folder:{tmp_path}")
 
 
@@ -106,6 +111,68 @@ def test_digits_without_scikit_learn(tmp_path, monkeypatch):
         open_source("digits", str(tmp_path))
 
 
+@pytest.fixture
+def make_dataset(tmp_path, monkeypatch):
+    """Function that makes a TFDS dataset of four images and its `Config`."""
+
+    def make(labels=(0, 1, 0, 1), names=("a", "b"), channels=3, dtype=np.uint8):
+        features = tfds.features.FeaturesDict(
+            {
+                "image": tfds.features.Image(shape=(8, 8, channels), dtype=dtype),
+                "label": tfds.features.ClassLabel(names=list(names)),
+            }
+        )
+        largest = 1.0 if dtype == np.float32 else np.iinfo(dtype).max
+
+        class Made(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+            VERSION = tfds.core.Version("1.0.0")
+
+            def _info(self):
+                return self.dataset_info_from_configs(features=features)
+
+            def _split_generators(self, dl_manager):
+                return {"train": self._generate_examples()}
+
+            def _generate_examples(self):
+                image = np.full((8, 8, channels), largest, dtype)
+                for index, label in enumerate(labels):
+                    yield index, {"image": image, "label": label}
+
+        monkeypatch.setattr(
+            tfds, "builder", lambda name, data_dir: Made(data_dir=data_dir)
+        )
+        return Config(
+            dataset="made",
+            data_dir=str(tmp_path),
+            train_split="train[:2]",
+            validation_split="train[2:3]",
+            test_split="train[3:]",
+        )
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"labels": (0, 1, -1, 0)}, "without a class: a label is -1"),
+        ({"names": ("a",), "labels": (0,) * 4}, "1 class: there is nothing to tell"),
+        ({"channels": 1, "dtype": np.float32}, "are of float32. Expected uint8"),
+    ],
+)
+def test_data_of_no_use_is_refused(make_dataset, options, message):
+    with pytest.raises(ValueError, match=message):
+        load_data(make_dataset(**options))
+
+
+@pytest.mark.parametrize("channels, dtype", [(4, np.uint8), (3, np.uint16)])
+def test_alpha_is_dropped_and_16_bits_are_cut(make_dataset, channels, dtype):
+    data = load_data(make_dataset(channels=channels, dtype=dtype))
+    ((images, _),) = data.batches("train", 8)
+    # The largest value of 8 or 16 bits is white.
+    np.testing.assert_array_equal(images, np.ones((2, 16, 16, 3)))
+
+
 PREPARE = """
 import sys
 from train.data.datasets import open_source
@@ -121,5 +188,5 @@ def test_three_preparations_at_once(tmp_path):
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
         for _ in range(3)
     ]
-    answers = [process.communicate()[0].strip() for process in processes]
+    answers = [process.communicate()[0].split()[-1] for process in processes]
     assert answers == ["360"] * 3
