@@ -16,9 +16,10 @@ def keras_cv_vit(size, image_shape, num_classes, attention_dropout=0.0, name=Non
     """Builds a Vision Transformer classifier from keras-cv's public layers.
 
     Patch embedding, class token, learned positions, pre-norm blocks with tanh
-    GELU, final norm, class token, dense head (arXiv 2010.11929). These layers
+    GELU, final norm of the class token, dense head (arXiv 2010.11929). These layers
     follow the global dtype policy, so set that first, and need the TensorFlow
-    backend. The head computes in float32.
+    backend. They do not work under `keras.RematScope`: they make layers while they
+    are called. The head computes in float32.
 
     Args:
         size: a name in `keras_concatplexer.vit.SIZES`, or a `ViTSize`.
@@ -95,9 +96,10 @@ class KerasCVViT(ViT):
                 attention_dropout=attention_dropout,
                 name=f"{BLOCK}_{index}",
             )(tokens)
-        tokens = keras.layers.LayerNormalization(epsilon=1e-6, name=NORM)(tokens)
+        norm = keras.layers.LayerNormalization(epsilon=1e-6, name=NORM)
         head = keras.layers.Dense(num_classes, dtype="float32", name=HEAD)
-        super().__init__(inputs, head(tokens[:, 0]), name=name)
+        # Of the class token alone, as in a multiplexed model: the features.
+        super().__init__(inputs, head(norm(tokens[:, 0])), name=name)
 
         # === Config ===
         self.size = size

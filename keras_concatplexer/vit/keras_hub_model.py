@@ -126,8 +126,9 @@ class KerasHubViT(ViT):
         tokens = embedding(images)
         for block in blocks:
             tokens = block(tokens)
-        tokens = encoder.layer_norm(tokens)
-        super().__init__(images, head(tokens[:, 0]), name=name)
+        # Of the class token alone, as in a multiplexed model: the features.
+        features = encoder.layer_norm(tokens[:, 0])
+        super().__init__(images, head(features), name=name)
 
         # === Config ===
         # Kept out of Keras' tracking: its layers are this model's already.

@@ -55,7 +55,7 @@ class EmbeddingParts:
 class Stages:
     """The layers of a ViT classifier in the order of the data.
 
-    The classifier is `head(norm(blocks(embedding(images)))[:, 0])`.
+    The classifier is `head(norm(blocks(embedding(images))[:, 0]))`.
 
     Attributes:
         embedding: layer, images `(B, H, W, C)` -> tokens `(B, prefix + P, D)`.
@@ -183,7 +183,7 @@ def check_stages(vit):
     tokens = stages.embedding(images)
     for block in stages.blocks:
         tokens = block(tokens)
-    found = ops.convert_to_numpy(stages.head(stages.norm(tokens)[:, 0]))
+    found = ops.convert_to_numpy(stages.head(stages.norm(tokens[:, 0])))
     expected = ops.convert_to_numpy(vit(images))
     difference = np.max(np.abs(found - expected))
     if not difference <= 1e-2 * np.max(np.abs(expected)):

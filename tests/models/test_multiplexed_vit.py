@@ -71,7 +71,7 @@ def test_export_of_keras(tiny_vit, images, make, tmp_path):
 def test_features_are_distilled_by_keras(tiny_vit, images):
     teacher = kcp.vit.with_classes(tiny_vit, 10)
     features = keras.distillation.FeatureDistillation(
-        loss="mse", teacher_layer_name="embedding", student_layer_name="embedding"
+        loss="mse", teacher_layer_name="final_norm", student_layer_name="final_norm"
     )
     distiller = keras.distillation.Distiller(teacher, concat(tiny_vit), features)
     distiller.compile("adam", keras.losses.SparseCategoricalCrossentropy())

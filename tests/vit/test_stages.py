@@ -8,8 +8,9 @@ from keras_concatplexer.vit.stages import check_stages
 
 def look_alike(vit, pool=False, hidden=False):
     """A model of the layers and names of `vit` that computes something else."""
-    tokens = vit.get_layer("final_norm").output
+    tokens = vit.get_layer("block_1").output
     pooled = keras.ops.mean(tokens, axis=1) if pool else tokens[:, 0]
+    pooled = keras.layers.LayerNormalization(name="final_norm")(pooled)
     if hidden:
         pooled = keras.layers.Dense(16, "gelu")(pooled)
     return keras.Model(vit.input, keras.layers.Dense(10, name="head")(pooled))
