@@ -74,3 +74,22 @@ def test_cpu_info(monkeypatch, tmp_path):
     assert cpu.multiplies_bfloat16()
     monkeypatch.setattr(cpu, "CPU_INFO", tmp_path / "none")
     assert cpu.cpu_info() == ("", set())
+
+
+def test_int8_where_the_processor_lacks_it_warns(
+    tiny_vit, images, monkeypatch, tmp_path, warnings
+):
+    set_features(monkeypatch, tmp_path, "avx512f")
+    calibration = images(16)
+    inferences = infer_at_each(
+        {1: tiny_vit}, precision="int8", calibration=calibration, int8_min_agreement=0.0
+    )
+    assert inferences[1].precision == "int8"
+    assert "no int8 instructions (VNNI)" in warnings[0]
+    set_features(monkeypatch, tmp_path, "avx_vnni")
+    assert cpu.multiplies_int8()
+
+
+def test_int8_needs_the_fused_graph(tiny_vit, images):
+    with pytest.raises(ValueError, match="a form of the fused graph"):
+        infer_at_each({1: tiny_vit}, False, "int8", images(16))

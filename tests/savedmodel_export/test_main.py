@@ -77,6 +77,11 @@ def test_help_and_mistakes_are_answered_at_once(workdir):
         ([f"--workdir={workdir}", "--export_dr=x"], 1),
         ([f"--workdir={workdir}"], 1),
         (
+            [f"--workdir={workdir}", "--export_dir=x", "--precision=int8", "--nofuse"],
+            1,
+        ),
+        ([f"--workdir={workdir}", "--export_dir=x", "--calibration=test"], 1),
+        (
             [f"--workdir={workdir}", "--export_dir=x", "--format=onnx", "--fuse"],
             1,
         ),
