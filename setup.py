@@ -61,7 +61,6 @@ setup(
             "rich",
             "tf2onnx",
             "torch",
-            "torchao",
         ],
         "test": [
             "jax",
