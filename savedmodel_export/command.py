@@ -6,6 +6,7 @@ inside its main function. So `--help` and a mistyped flag are answered at once.
 
 import contextlib
 import os
+import signal
 import sys
 
 from absl import app, flags, logging
@@ -72,6 +73,8 @@ def run(main, arguments=(), unknown_flags=False):
 
 def _parse(given, arguments, unknown_flags):
     if HELP_FLAGS & set(given):
+        # So that `--help | head` ends quietly.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         print(_help(arguments))
         sys.exit(0)
     try:

@@ -64,6 +64,16 @@ def test_help_shows_the_flags_by_topic(run):
     assert places == sorted(places)
 
 
+def test_help_may_be_cut_off():
+    result = subprocess.run(
+        f"{sys.executable} -m savedmodel_export --help | true",
+        shell=True,
+        capture_output=True,
+        text=True,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_values_reach_the_main_function(run):
     result = run("a", "--workdir=~/runs", "b")
     assert result.stdout.strip() == "/home/of/user/runs ('a', 'b') 3"
