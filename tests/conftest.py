@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -13,6 +14,9 @@ import pytest
 import tensorflow as tf
 
 import keras_concatplexer as kcp
+
+# A shell's background job ignores Ctrl-C, and so would the commands under test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Two replicas for the tests of strategies; everything else uses the first.
 tf.config.set_logical_device_configuration(

@@ -5,14 +5,6 @@ import keras
 import keras_concatplexer as kcp
 
 
-class ClassTokenDifference(keras.losses.Loss):
-    """Mean squared difference of class tokens, alone or first in their sequences."""
-
-    def call(self, y_true, y_pred):
-        tokens = (x if len(x.shape) == 2 else x[:, 0] for x in (y_true, y_pred))
-        return keras.losses.mean_squared_error(*tokens)
-
-
 class Distillation(keras.distillation.Distiller):
     """Trains `student` on labels and on a teacher's logits.
 
@@ -47,7 +39,7 @@ class Distillation(keras.distillation.Distiller):
             _check_widths(teacher, student)
             norms = [_final_norm(model) for model in (teacher, student)]
             features = keras.distillation.FeatureDistillation(
-                ClassTokenDifference(), *norms
+                keras.losses.MeanSquaredError(), *norms
             )
             losses[features] = feature_weight
         super().__init__(

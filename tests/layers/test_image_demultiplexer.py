@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_concatplexer.choices import DEMULTIPLEXERS
 from keras_concatplexer.layers import (
     ImageDemultiplexer,
     ImageMultiplexer,
     SlotConditionedMLP,
     SlotHeads,
 )
-from keras_concatplexer.layers.image_demultiplexer import METHODS
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def mixture(method, num_mux, num_groups=2):
 
 
 @pytest.mark.parametrize("num_mux", [1, 2, 4])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", DEMULTIPLEXERS)
 def test_shapes_and_config(method, num_mux):
     layer = ImageDemultiplexer(num_mux, method)
     inputs, reference = mixture(method, num_mux), np.zeros(2 * num_mux - num_mux // 2)
@@ -44,7 +44,7 @@ def test_shapes_and_config(method, num_mux):
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", DEMULTIPLEXERS)
 def test_mixed_precision(method, policy):
     layer = ImageDemultiplexer(2, method, dtype=policy)
     inputs, reference = mixture(method, 2), np.zeros((4,))
@@ -57,7 +57,7 @@ def test_mixed_precision(method, policy):
     np.testing.assert_allclose(call(layer, inputs, reference), expected, atol=0.15)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", DEMULTIPLEXERS)
 def test_slots_are_read_apart_and_rows_are_in_order(method):
     layer = ImageDemultiplexer(2, method)
     inputs = mixture(method, 2, num_groups=3)

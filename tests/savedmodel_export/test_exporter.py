@@ -104,7 +104,8 @@ def test_versions_count_up_and_old_ones_go(classifier, preprocessor, tmp_path, f
     assert names == {"5", "8", "serving", ".savedmodel_export"}
     card = json.loads((version / "model_card.json").read_text())
     assert card["test_accuracy"] == 0.5
-    assert card["gmacs_per_image"] is None
+    # 16 x 16 x 3 values, 10 classes.
+    assert card["gmacs_per_image"] == pytest.approx(7680 / 1e9)
     signature = tf.saved_model.load(str(version)).signatures["serving_default"]
     assert signature.structured_input_signature[1]["images"].dtype == tf.uint8
 
