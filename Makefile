@@ -5,6 +5,8 @@ STAMP := $(VENV)/.installed
 DEMO_DIR ?= build/demo
 # Two processes, each with whole files: fixtures that train are shared in a file.
 PARALLEL ?= -n 2 --dist loadfile
+# A process has a core of its own then.
+test test-large: export TF_NUM_INTRAOP_THREADS ?= 1
 # TensorFlow reports a missing GPU as an error.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 

@@ -158,4 +158,7 @@ def _reason(error):
     """TensorFlow's reason, without the names of the graph's nodes around it."""
     message = error.message.rpartition("<stack traces unavailable>")[2]
     message = NODES.split(message, maxsplit=1)[0]
+    if (start := "assertion failed: ") in message:
+        # The parts of a sentence of ours, each in brackets.
+        message = re.sub(r"[\[\]]", "", message.partition(start)[2])
     return " ".join(message.split())[:500] or "cannot be decoded"

@@ -39,7 +39,7 @@ def test_a_shard(make_job, load, make_served, pixels, kind):
         assert sum(table["probabilities"][row]) == pytest.approx(1, abs=1e-4)
     errors = read(job, "errors-00000.parquet").to_pydict()
     assert errors["key"] == ["3.png", "7.png"]
-    assert "Unknown image file format" in errors["reason"][0]
+    assert "Not an image" in errors["reason"][0]
 
 
 def test_without_errors_there_is_no_table_of_them(make_job, load, folder):
@@ -53,7 +53,7 @@ def test_without_errors_there_is_no_table_of_them(make_job, load, folder):
 def test_too_many_errors_leave_no_table(make_job, load):
     job = make_job("image", share=0.2, shard_size=9)
     with pytest.raises(
-        TooManyErrorsError, match="2 of 9 images .*max_error_share=0.2.*7.png: Unknown"
+        TooManyErrorsError, match="2 of 9 images .*error_share=0.2.*7.png: Not an"
     ):
         score_shard(job, load(job), job.plan.shards[0])
     assert Folder(job.output).names() == {"manifest.json"}
