@@ -19,8 +19,9 @@ import keras_concatplexer as kcp
 from benchmarks import command
 from benchmarks.markdown import number, table
 from benchmarks.timing import MIN_REPEATS
-from savedmodel_export.choices import PRECISIONS
+from savedmodel_export.choices import INT8, PRECISIONS
 from savedmodel_export.fused.classifier import FusedClassifier
+from savedmodel_export.inference import infer_at_each
 
 v1 = tf.compat.v1
 STAGES = (
@@ -32,6 +33,7 @@ STAGES = (
     "head",
 )
 STAGE_SCOPE = re.compile(rf"(?:^|/)({'|'.join(STAGES)})/")
+NUM_IMAGES = 32
 OPERATION = re.compile(r"= (\w+)\(")
 
 
@@ -42,10 +44,15 @@ class TracedGraph:
         model: ViT or multiplexed ViT.
         precision: of the fused graph.
         folder: an empty folder.
+        images: float array, preprocessed, that choose the ranges of int8.
     """
 
-    def __init__(self, model, precision, folder):
-        module = FusedClassifier(model, precision)
+    def __init__(self, model, precision, folder, images):
+        # Of random weights the best class means nothing.
+        inferences = infer_at_each(
+            {1: model}, precision=precision, calibration=images, int8_min_agreement=0.0
+        )
+        module = inferences[1].predict
         spec = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
         function = tf.function(module, input_signature=[spec])
         concrete = function.get_concrete_function()
@@ -57,7 +64,9 @@ class TracedGraph:
         (given,), (returned,) = signature.inputs.values(), signature.outputs.values()
         self._names = given.name, returned.name
         stages = kcp.flops.count(model, batch_size=16).stages
-        executed = kcp.flops.count_function(module, spec.shape[1:], 16)
+        # The products in int8 are those of bfloat16, and those can be counted.
+        counted = FusedClassifier(model, "bfloat16") if precision == INT8 else module
+        executed = kcp.flops.count_function(counted, spec.shape[1:], 16)
         # The last block computes what is read only; all of that is the backbone's.
         saved = sum(stages.values()) - executed.macs_per_image
         self.macs = {**stages, "backbone": stages["backbone"] - saved}
@@ -149,8 +158,8 @@ def define_flags():
     flags.DEFINE_integer("image_size", 224, "Side of the images.")
     flags.DEFINE_integer("num_mux", 4, "N.")
     flags.DEFINE_integer("patchifier_depth", 3, "Blocks that see each image alone.")
-    flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of the graphs.")
-    flags.DEFINE_integer("batch_size", 8, "Images per request.")
+    flags.DEFINE_enum("precision", "float32", (*PRECISIONS, INT8), "Of the graphs.")
+    flags.DEFINE_integer("batch_size", 8, "Images per request.", 1, NUM_IMAGES)
     flags.DEFINE_integer("repeats", 15, "Rounds.", lower_bound=MIN_REPEATS)
 
 
@@ -165,13 +174,14 @@ def main(values):
             vit, values.num_mux, values.patchifier_depth
         ),
     }
+    images = np.random.default_rng(0).normal(size=(NUM_IMAGES, *shape))
+    images = images.astype("float32")
     with tempfile.TemporaryDirectory() as folder:
         graphs = {
-            name: TracedGraph(model, values.precision, f"{folder}/{name}")
+            name: TracedGraph(model, values.precision, f"{folder}/{name}", images)
             for name, model in models.items()
         }
-        images = np.random.default_rng(0).normal(size=(values.batch_size, *shape))
-        times = profile(graphs, images.astype("float32"), values.repeats)
+        times = profile(graphs, images[: values.batch_size], values.repeats)
     macs = {name: graph.macs for name, graph in graphs.items()}
     print(stage_table(times, macs, values.batch_size))
     print()

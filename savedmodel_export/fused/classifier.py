@@ -34,11 +34,12 @@ class FusedClassifier(tf.Module):
 
     Args:
         model: trained ViT of `keras_concatplexer.vit`, or a multiplexed one.
-        precision: `"float32"` or `"bfloat16"`, of weights and tokens; the head
-            is computed in float32.
+        precision: `"float32"` or `"bfloat16"`, of the weights; the head is computed
+            in float32.
         shares_with: `FusedClassifier` or `None`. One of the same precision, of a model
             with the same ViT and depth, whose embedding, blocks and head this one then
             shares: the several N of an elastic model hold them once.
+        residual_precision: of the tokens between the blocks; default: `precision`.
 
     Call arguments:
         images: `(batch_size, height, width, channels)`, preprocessed.
@@ -50,9 +51,12 @@ class FusedClassifier(tf.Module):
         CannotFuse: for a model or layer that has no fused form.
     """
 
-    def __init__(self, model, precision="float32", shares_with=None):
+    def __init__(
+        self, model, precision="float32", shares_with=None, residual_precision=None
+    ):
         super().__init__(name="fused_classifier")
-        dtype = tf.as_dtype(precision)
+        self._dtype = dtype = tf.as_dtype(precision)
+        self._residual_dtype = tf.as_dtype(residual_precision or precision)
         stages, behind, block_parts = _read(model)
         self._num_tokens = stages.num_prefix_tokens + math.prod(stages.grid_shape)
         self._depth = len(block_parts)
@@ -75,24 +79,26 @@ class FusedClassifier(tf.Module):
         *others, last = block_parts
         self.embedding = FusedEmbedding(stages, dtype)
         self.blocks = [
-            FusedBlock(parts, dtype, f"block_{index}")
+            FusedBlock(parts, dtype, self._residual_dtype, f"block_{index}")
             for index, parts in enumerate(others)
         ]
         queries = "first" if reads_first_tokens else "all"
-        self.blocks.append(FusedBlock(last, dtype, f"block_{len(others)}", queries))
+        name = f"block_{len(others)}"
+        self.blocks.append(FusedBlock(last, dtype, self._residual_dtype, name, queries))
         self.head = FusedDense(behind.head.kernel, behind.head.bias, tf.float32, "head")
 
     def __call__(self, images):
         batch_size = ops.shape(images)[0]
         with tf.name_scope("embedding"):
-            tokens = self.embedding(images)
+            tokens = tf.cast(self.embedding(images), self._residual_dtype)
         num_tokens, images_per_sequence = self._num_tokens, 1
         with tf.name_scope("patchifier" if self.multiplexer else "backbone"):
             for block in self.blocks[: self._depth]:
                 tokens = block(tokens, num_tokens)
         if self.multiplexer is not None:
             with tf.name_scope("multiplexer"):
-                tokens = self.multiplexer(tokens)
+                tokens = self.multiplexer(tf.cast(tokens, self._dtype))
+                tokens = tf.cast(tokens, self._residual_dtype)
             num_tokens = self.multiplexer.num_tokens
             images_per_sequence = self.multiplexer.images_per_sequence
             with tf.name_scope("backbone"):

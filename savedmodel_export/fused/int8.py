@@ -32,18 +32,19 @@ class Int8Dense(tf.Module):
         dense: `FusedDense` in float32.
         maximum: float. The largest size of an input that int8 can tell.
         output_maximum: float or `None`. The same of the outputs, which then are
-            quantized (qint8) for the product that follows; by default they are
-            bfloat16.
+            quantized (qint8) for the product that follows.
+        output_dtype: `tf.DType` of the outputs that are not: bfloat16 or float32.
 
     Call arguments:
         inputs: `(rows, width)`, of a float type, or qint8 with this `maximum`.
     """
 
-    def __init__(self, dense, maximum, output_maximum=None):
+    def __init__(self, dense, maximum, output_maximum=None, output_dtype=tf.bfloat16):
         super().__init__(name=dense.name)
         kernel = dense.kernel.numpy()
         self._kernel_maxima = kernel_maxima(kernel)
         self._maximum, self._output_maximum = maximum, output_maximum
+        self.output_dtype = output_dtype
         steps = steps_of(kernel, self._kernel_maxima).astype("int8")
         self.kernel = tf.Variable(steps, trainable=False, name="kernel")
         self.bias = tf.Variable(dense.bias, trainable=False, name="bias")
@@ -59,7 +60,7 @@ class Int8Dense(tf.Module):
         fused = ["BiasAdd", *([self._gelu] if self._gelu else [])]
         maxima = [self._maximum, self._kernel_maxima]
         if self._output_maximum is None:
-            fused, dtype = [*fused, "Dequantize"], tf.bfloat16
+            fused, dtype = [*fused, "Dequantize"], self.output_dtype
         else:
             fused, dtype = [*fused, "Requantize"], tf.qint8
             maxima.append(self._output_maximum)
@@ -159,6 +160,8 @@ class SwitchedDense(tf.Module):
 
     def __call__(self, inputs):
         outputs = tf.cond(
-            self.is_int8, lambda: self.int8(inputs), lambda: self.other(inputs)
+            self.is_int8,
+            lambda: self.int8(inputs),
+            lambda: tf.cast(self.other(inputs), self.int8.output_dtype),
         )
         return tf.ensure_shape(outputs, (None, self.other.kernel.shape[1]))

@@ -10,6 +10,9 @@ in float32.
 import tensorflow as tf
 from keras import ops
 
+# The products of a block whose answers are added to the tokens.
+INTO_RESIDUAL = ("attention_out", "mlp_out")
+
 
 def weight(value, dtype, name):
     """Returns a constant variable with `value` in the target precision."""
@@ -58,6 +61,7 @@ class FusedDense(tf.Module):
         self.bias = weight(bias, dtype, "bias")
 
     def __call__(self, inputs):
+        inputs = tf.cast(inputs, self.kernel.dtype)
         outputs = tf.nn.bias_add(tf.matmul(inputs, self.kernel), self.bias)
         return outputs if self.activation is None else self.activation(outputs)
 
@@ -67,20 +71,21 @@ class FusedBlock(tf.Module):
 
     Args:
         parts: `BlockParts` of the trained block.
-        dtype: `tf.DType` of weights and tokens.
+        dtype: `tf.DType` of the weights.
+        residual_dtype: `tf.DType` of the tokens, to which each half of the block adds.
         name: str.
         queries: `"all"`, or `"first"` for a last block of which only the first
             token of each image is read: then only that one asks, and only it goes
             through the MLP. The answer is the same, at a sixth of the cost.
     """
 
-    def __init__(self, parts, dtype, name, queries="all"):
+    def __init__(self, parts, dtype, residual_dtype, name, queries="all"):
         super().__init__(name=name)
         attention = parts.attention
         self._num_heads = attention.num_heads
         self._queries = queries
-        self.norm1 = FusedNorm(parts.norm1, dtype)
-        self.norm2 = FusedNorm(parts.norm2, dtype)
+        self.norm1 = FusedNorm(parts.norm1, residual_dtype)
+        self.norm2 = FusedNorm(parts.norm2, residual_dtype)
         scale = attention.key_dim**-0.5
         query = _flat_projection(attention.query_dense, scale)
         key, value = map(_flat_projection, (attention.key_dense, attention.value_dense))
@@ -124,9 +129,10 @@ class FusedBlock(tf.Module):
                 tokens = _first(tokens, per_image)
                 key, value = self._heads(self.key_value(normed), num_tokens, 2)
                 (query,) = self._heads(self.query(normed_first), images_per_sequence, 1)
-            tokens += self.attention_out(_attend(query, key, value))
+            mixed = self.attention_out(_attend(query, key, value))
+            tokens += tf.cast(mixed, tokens.dtype)
             hidden = self.mlp_in(self.norm2(tokens))
-            return tokens + self.mlp_out(hidden)
+            return tokens + tf.cast(self.mlp_out(hidden), tokens.dtype)
 
     @property
     def products(self):

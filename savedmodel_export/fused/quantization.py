@@ -11,7 +11,7 @@ from savedmodel_export.fused.calibration import BATCH_SIZE, calibrate, progress
 from savedmodel_export.fused.classifier import FusedClassifier
 from savedmodel_export.fused.int8 import Int8Dense, SwitchedDense
 from savedmodel_export.fused.int8_report import Int8Report
-from savedmodel_export.fused.layers import FusedBlock, FusedDense
+from savedmodel_export.fused.layers import INTO_RESIDUAL, FusedBlock, FusedDense
 
 # Of the images given, those that choose no range and judge instead.
 CHECKED_SHARE = 0.25
@@ -44,7 +44,8 @@ def fuse_in_int8(models, images, min_agreement=INT8_MIN_AGREEMENT):
     floats = _fuse_each(models, "float32")
     judge = _Judge(floats, checked)
     ranges = calibrate(list(floats.values()), seen)
-    classifiers = _fuse_each(models, "bfloat16")
+    # Norms and int8 steps read float32: tokens in bfloat16 would only be converted.
+    classifiers = _fuse_each(models, "bfloat16", residual_precision="float32")
     products = _products(_blocks(classifiers), _blocks(floats), ranges)
     order, sensitivity, num_kept = _rank(products, classifiers, judge, min_agreement)
     while num_kept <= len(order):
@@ -84,6 +85,11 @@ class _Product:
     def put(self, product):
         setattr(self.block, self.name, product)
 
+    def in_int8(self, output_maximum=None):
+        """Returns the `Int8Dense`."""
+        dtype = tf.float32 if self.name in INTO_RESIDUAL else tf.bfloat16
+        return Int8Dense(self.exact, self.maximum, output_maximum, dtype)
+
 
 class _Judge:
     """Compares with the answers that the float32 graphs gave to the images."""
@@ -121,10 +127,11 @@ class _Judge:
         return np.concatenate(answers)
 
 
-def _fuse_each(models, precision):
+def _fuse_each(models, precision, residual_precision=None):
     fused = {}
     for n, model in models.items():
-        fused[n] = FusedClassifier(model, precision, next(iter(fused.values()), None))
+        first = next(iter(fused.values()), None)
+        fused[n] = FusedClassifier(model, precision, first, residual_precision)
     return fused
 
 
@@ -156,7 +163,7 @@ def _rank(products, classifiers, judge, min_agreement):
         sensitive first; the error of each; how many of the first should stay.
     """
     switches = {
-        path: SwitchedDense(Int8Dense(product.exact, product.maximum), product.half)
+        path: SwitchedDense(product.in_int8(), product.half)
         for path, product in products.items()
         if product.maximum > 0
     }
@@ -191,4 +198,4 @@ def _use_int8(products, paths):
         after = f"{product.block.name}/mlp_out"
         hands_over = product.name == "mlp_in" and after in paths
         maximum = products[after].maximum if hands_over else None
-        product.put(Int8Dense(product.exact, product.maximum, maximum))
+        product.put(product.in_int8(maximum))

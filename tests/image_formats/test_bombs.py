@@ -84,7 +84,7 @@ def more_bombs():
     plain = np.zeros((SIDE, SIDE, 3), "uint8")
     small = encode(np.zeros((16, 16, 3), "uint8"))
     text = files.png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(7_900_000), 9))
-    rows = zlib.compress(bytes(2**30), 9)
+    rows = zlib.compress(bytes(2**28), 9)
     jpeg = encode(plain, "JPEG", progressive=True)
     half = encode(plain[: SIDE // 2], "JPEG", progressive=True)
     gif = encode(plain[..., 0], "GIF")
@@ -106,8 +106,14 @@ def more_bombs():
     }
     for number in (2, 50, 99, 1000, 100_000):
         found[f"jpeg {number} scans"] = files.jpeg_with_scans(half, number)
+    frame = files.webp_lossless_header(SIDE, SIDE)[12:]
     for number in (10, 100, 1000):
         found[f"gif {number} frames"] = files.gif_with_frames(gif, number)
+        found[f"webp {number} frames"] = files.webp(
+            files.webp_canvas(SIDE, SIDE, flags=2),
+            files.webp_chunk(b"ANIM", bytes(6)),
+            *[files.webp_frame(0, 0, SIDE, SIDE, frame)] * number,
+        )
     for side in (2**14 - 1, 5000, SIDE, 64):
         found[f"webp header {side}"] = files.webp_lossless_header(side, side)
         for height, width in ((side, side), (1, 2**14), (2**14, 1)):

@@ -38,9 +38,11 @@ def run(product, rows):
     return tf.function(product, autograph=False)(tf.constant(rows)).numpy()
 
 
-def test_answers_as_the_float_product(dense, rows):
+@pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float32])
+def test_answers_as_the_float_product(dense, rows, dtype):
     expected = dense()(rows).numpy()
-    answers = run(Int8Dense(dense(), MAXIMUM), rows)
+    answers = run(Int8Dense(dense(), MAXIMUM, output_dtype=dtype), rows)
+    assert answers.dtype == dtype.as_numpy_dtype
     # Half precision of the answer is the only error.
     np.testing.assert_allclose(
         answers.astype("float32"), expected, rtol=0.01, atol=0.01
