@@ -1,4 +1,9 @@
-"""Installs the library and the exporter; `train` and `benchmarks` run from here."""
+"""Installs the library and its applications; `benchmarks` runs from the checkout.
+
+The folder `train` is installed as `keras_concatplexer_train`: a package named `train`
+would take that name from everything else in the environment. Its modules import each
+other relatively, so that they work under both names.
+"""
 
 import pathlib
 import re
@@ -9,6 +14,7 @@ ROOT = pathlib.Path(__file__).parent
 VERSION = re.search(
     r'__version__ = "(.+)"', (ROOT / "keras_concatplexer" / "version.py").read_text()
 ).group(1)
+TRAIN = "keras_concatplexer_train"
 
 setup(
     name="keras-concatplexer",
@@ -17,16 +23,36 @@ setup(
     long_description=(ROOT / "README.md").read_text(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=find_packages(
-        include=[
-            "keras_concatplexer",
-            "keras_concatplexer.*",
-            "savedmodel_export",
-            "savedmodel_export.*",
+    license_files=["LICENSE"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+    package_dir={TRAIN: "train"},
+    packages=[
+        *find_packages(include=["keras_concatplexer", "keras_concatplexer.*"]),
+        *find_packages(include=["savedmodel_export", "savedmodel_export.*"]),
+        TRAIN,
+        *(f"{TRAIN}.{name}" for name in find_packages("train")),
+    ],
+    package_data={
+        "keras_concatplexer": ["py.typed"],
+        "savedmodel_export": ["py.typed"],
+        # serve.sh, docker-compose.yml and monitoring.config.
+        "savedmodel_export.serving": ["templates/*"],
+    },
+    entry_points={
+        "console_scripts": [
+            f"concatplexer-train = {TRAIN}.__main__:run",
+            "concatplexer-export = savedmodel_export.__main__:run",
+            "concatplexer-score = savedmodel_export.scoring.__main__:run",
+            "concatplexer-client = savedmodel_export.client.__main__:run",
         ]
-    ),
-    # serve.sh, docker-compose.yml and monitoring.config.
-    package_data={"savedmodel_export.serving": ["templates/*"]},
+    },
     python_requires=">=3.11",
     install_requires=[
         "tensorflow>=2.20,<2.21",
@@ -38,7 +64,7 @@ setup(
         "tensorflow-serving-api>=2.20,<2.21",
         "absl-py",
         # TensorBoard 2.20 still imports pkg_resources.
-        "setuptools<81",
+        "setuptools>=70,<81",
         # TFDS needs it to prepare a builder that lives inside a package.
         "importlib_resources",
     ],
@@ -72,5 +98,8 @@ setup(
             "pyyaml",
             "ruff",
         ],
+        # What whoever keeps this project does: `make docs`, `make dist`.
+        "docs": ["furo", "myst-parser", "sphinx"],
+        "release": ["build", "twine", "wheel"],
     },
 )

@@ -146,5 +146,10 @@ def main():
     print(version)
 
 
+def run():
+    """Runs the command."""
+    command.run(main, description=__doc__)
+
+
 if __name__ == "__main__":
-    command.run(main)
+    run()

@@ -39,7 +39,7 @@ def define_path(name, default, help_text, **options):
     flags.DEFINE(_PathParser(), name, default, help_text, **options)
 
 
-def run(main, arguments=(), unknown_flags=False):
+def run(main, arguments=(), unknown_flags=False, description=None):
     """Parses the command line and calls the main function.
 
     TensorFlow's messages about the machine and absl's below a warning are left out,
@@ -52,6 +52,8 @@ def run(main, arguments=(), unknown_flags=False):
             that ends in `...` takes any number, at least one.
         unknown_flags: bool. Whether flags that are not defined, and all that stands
             behind the flags, go to the main function as they are.
+        description: str, what `--help` says first; by default the docstring of the
+            script that runs. A console command's script has none.
     """
     # TensorFlow reports a missing GPU as an error.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -66,17 +68,17 @@ def run(main, arguments=(), unknown_flags=False):
             return 130
 
     def parse(given):
+        if HELP_FLAGS & set(given):
+            # So that `--help | head` ends quietly.
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            print(_help(arguments, description))
+            sys.exit(0)
         return _parse(given, arguments, unknown_flags)
 
     app.run(call, flags_parser=parse)
 
 
 def _parse(given, arguments, unknown_flags):
-    if HELP_FLAGS & set(given):
-        # So that `--help | head` ends quietly.
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        print(_help(arguments))
-        sys.exit(0)
     try:
         rest = flags.FLAGS(given, known_only=unknown_flags)
     except flags.Error as error:
@@ -91,13 +93,13 @@ def _parse(given, arguments, unknown_flags):
     return rest
 
 
-def _help(arguments):
+def _help(arguments, description):
     main = sys.modules["__main__"]
     usage = " ".join(("[flags]", *arguments))
     return "\n".join(
         [
-            (main.__doc__ or "").strip(),
-            f"\nUsage: python -m {_program(main)} {usage}",
+            (description or main.__doc__ or "").strip(),
+            f"\nUsage: {_program(main)} {usage}",
             *(flags.FLAGS.module_help(title).rstrip() for title in _topics),
             "\n--helpfull lists the flags of absl, too.",
         ]
@@ -105,8 +107,10 @@ def _help(arguments):
 
 
 def _program(main):
-    spec = main.__spec__
-    return spec.name.removesuffix(".__main__") if spec else sys.argv[0]
+    """Returns the words that run this command."""
+    if main.__spec__:
+        return f"python -m {main.__spec__.name.removesuffix('.__main__')}"
+    return os.path.basename(sys.argv[0])
 
 
 class _PathParser(flags.ArgumentParser):

@@ -29,6 +29,13 @@ DOCUMENTS = sorted(
     for path in ROOT.glob(pattern)
 )
 PACKAGES = ("train", "savedmodel_export", "benchmarks")
+# What pip installs -> what the checkout calls it.
+CONSOLE = {
+    "concatplexer-train": "train",
+    "concatplexer-export": "savedmodel_export",
+    "concatplexer-score": "savedmodel_export.scoring",
+    "concatplexer-client": "savedmodel_export.client",
+}
 # Flags of other programs that the documents speak of.
 FOREIGN_FLAGS = re.compile(r"--(tensorflow_|enable_|rest_api|model_config|no-deps)")
 
@@ -131,6 +138,10 @@ def has_flag(module, flag):
 
 def mistake(command):
     """Returns what is wrong with a command of this project, `None` of a right one."""
+    if command[0].startswith("concatplexer-"):
+        if command[0] not in CONSOLE:
+            return f"no command {command[0]}"
+        command = ["python", "-m", CONSOLE[command[0]], *command[1:]]
     if command[:2] == ["python", "-m"] and command[2].split(".")[0] in PACKAGES:
         module, arguments = command[2], command[3:]
         if importlib.util.find_spec(module) is None:
@@ -166,11 +177,15 @@ def test_mistakes_in_commands_are_found():
         make demo; make coffee DEMO_DIR=x
         python -m nothing.of_ours --flag
         python -m benchmarks.nothing | tee --log
+        concatplexer-train --workdir=x --num_mox=2
+        concatplexer-brew
     """
     assert [found for c in split_commands(script) if (found := mistake(c))] == [
         "train has no --num_mox=2, --noema_swap",
         "make has no coffee",
         "no module benchmarks.nothing",
+        "train has no --num_mox=2",
+        "no command concatplexer-brew",
     ]
 
 

@@ -6,13 +6,13 @@ __all__ = ["Config", "Data", "Run", "load_data", "open_source"]
 def __getattr__(name):
     # The command's flags must be there before TensorFlow is.
     if name == "Config":
-        from train.config import Config as found
+        from .config import Config as found
     elif name == "Run":
-        from train.trainer import Run as found
+        from .trainer import Run as found
     elif name in ("Data", "load_data", "open_source"):
-        import train.data
+        from . import data
 
-        found = getattr(train.data, name)
+        found = getattr(data, name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return found

@@ -6,9 +6,10 @@ import sys
 from absl import flags
 
 from savedmodel_export import command
-from train.config.config import Config
-from train.config.experiments import EXPERIMENTS
-from train.config.flags import config_from_flags, define_flags, given_settings
+
+from .config.config import Config
+from .config.experiments import EXPERIMENTS
+from .config.flags import config_from_flags, define_flags, given_settings
 
 # Nothing above imports TensorFlow, which takes seconds: `main` does.
 with command.topic("Command"):
@@ -17,7 +18,7 @@ with command.topic("Command"):
         "experiment",
         None,
         list(EXPERIMENTS),
-        "Settings to start from, described in train/config/experiments.py; other "
+        "Settings to start from, described in `config/experiments.py`; other "
         "flags change them.",
     )
     flags.DEFINE_boolean(
@@ -42,7 +43,7 @@ def main():
     except ModuleNotFoundError as error:
         sys.exit(
             f"error: The package {error.name} is not installed. Training needs: "
-            "pip install -e '.[train]'."
+            "pip install 'keras-concatplexer[train]'."
         )
     except KeyboardInterrupt:
         print(
@@ -63,13 +64,13 @@ def _run(values):
     config = config_from_flags(values, base)
     config.check(given_settings(values))
     if values.benchmark_input:
-        from train.data.input_speed import input_images_per_second
+        from .data.input_speed import input_images_per_second
 
         print(f"{input_images_per_second(config):.0f} images/s")
         return
-    from train.callbacks.console import is_terminal
-    from train.callbacks.stopping import TrainingStopped
-    from train.trainer import Run
+    from .callbacks.console import is_terminal
+    from .callbacks.stopping import TrainingStopped
+    from .trainer import Run
 
     run = Run(config, workdir, evaluate_only=values.evaluate_only)
     if run.is_chief:
@@ -89,5 +90,10 @@ def _run(values):
     )
 
 
+def run():
+    """Runs the command."""
+    command.run(main, description=__doc__)
+
+
 if __name__ == "__main__":
-    command.run(main)
+    run()

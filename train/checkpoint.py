@@ -16,7 +16,7 @@ import sys
 import keras
 import numpy as np
 
-from train.workdir import flush, flush_folder
+from .workdir import flush, flush_folder
 
 CHECKPOINT_FOLDER = "checkpoints"
 STATE_FILE, PROGRESS_FILE = "state.npz", "progress.json"

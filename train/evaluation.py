@@ -5,8 +5,9 @@ import contextlib
 import keras
 
 import keras_concatplexer as kcp
-from train.multi_worker import distributable
-from train.strategy import is_multi_worker, sharded_by_rows
+
+from .multi_worker import distributable
+from .strategy import is_multi_worker, sharded_by_rows
 
 
 def accuracy_metrics(num_classes, num_mux=1):

@@ -5,9 +5,10 @@ import json
 import keras
 
 import keras_concatplexer as kcp
-from train.callbacks.tensorboard import can_draw, write_images
-from train.evaluation import Evaluation
-from train.workdir import write_text
+
+from .callbacks.tensorboard import can_draw, write_images
+from .evaluation import Evaluation
+from .workdir import write_text
 
 RESULTS_FILE = "results.json"
 

@@ -6,27 +6,28 @@ import keras
 import tensorflow as tf
 
 import keras_concatplexer as kcp
-from train.callbacks import callbacks_of
-from train.callbacks.console import is_terminal
-from train.callbacks.stopping import StopOnSignal, as_stopped
-from train.checkpoint import (
+
+from .callbacks import callbacks_of
+from .callbacks.console import is_terminal
+from .callbacks.stopping import StopOnSignal, as_stopped
+from .checkpoint import (
     Checkpoints,
     Progress,
     disk_bytes,
     restore,
     state_variables,
 )
-from train.data.augmentation import Augmentation
-from train.data.fitting import check_cost
-from train.data.run_data import check_same_data, load_run_data, remember_data
-from train.distillation import Distillation, load_teacher
-from train.evaluation import accuracy_metrics
-from train.init_from import load_initial
-from train.models import build_model
-from train.multi_worker import distributable
-from train.optimizer import make_optimizer
-from train.report import report
-from train.strategy import (
+from .data.augmentation import Augmentation
+from .data.fitting import check_cost
+from .data.run_data import check_same_data, load_run_data, remember_data
+from .distillation import Distillation, load_teacher
+from .evaluation import accuracy_metrics
+from .init_from import load_initial
+from .models import build_model
+from .multi_worker import distributable
+from .optimizer import make_optimizer
+from .report import report
+from .strategy import (
     check_batch_size,
     check_one_device,
     check_same_progress,
@@ -35,7 +36,7 @@ from train.strategy import (
     make_strategy,
     sharded_by_rows,
 )
-from train.workdir import Workdir
+from .workdir import Workdir
 
 
 class Run:

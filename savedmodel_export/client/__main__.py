@@ -14,6 +14,12 @@ N that keeps the 95th percentile of the latency below the target.
 from savedmodel_export import command
 from savedmodel_export.client.command import define_flags, main
 
-if __name__ == "__main__":
+
+def run():
+    """Runs the command."""
     define_flags()
-    command.run(main, ("IMAGES...",))
+    command.run(main, ("IMAGES...",), description=__doc__)
+
+
+if __name__ == "__main__":
+    run()

@@ -11,6 +11,12 @@ command runs again: a table that is there is complete and is not made again.
 from savedmodel_export import command
 from savedmodel_export.scoring.command import define_flags, main
 
-if __name__ == "__main__":
+
+def run():
+    """Runs the command."""
     define_flags()
-    command.run(main, unknown_flags=True)
+    command.run(main, unknown_flags=True, description=__doc__)
+
+
+if __name__ == "__main__":
+    run()

@@ -54,7 +54,7 @@ def run(tmp_path):
 def test_help_shows_the_flags_by_topic(run):
     lines = run("--help").stdout.splitlines()
     assert lines[0] == "Says what it was given."
-    assert lines[2].endswith("[flags] NAMES...")
+    assert lines[2] == "Usage: program.py [flags] NAMES..."
     shown = [line.strip().split(":")[0] for line in lines if line.endswith(":")]
     assert shown == ["Model", "Recipe"]
     places = [
@@ -62,6 +62,15 @@ def test_help_shows_the_flags_by_topic(run):
         for start in ("Model", "--num_mux", "--workdir", "Recipe", "--[no]warmup")
     ]
     assert places == sorted(places)
+
+
+def test_a_console_command_describes_what_it_runs(run, tmp_path):
+    program = tmp_path / "program.py"
+    changed = program.read_text().replace(
+        '("NAMES...",)', '("NAMES...",), description="Scores."'
+    )
+    program.write_text(changed)
+    assert run("--help").stdout.startswith("Scores.\n\nUsage: program.py [flags]")
 
 
 def test_help_may_be_cut_off():

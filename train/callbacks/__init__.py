@@ -2,11 +2,11 @@
 
 import keras
 
-from train.callbacks.console import EpochLines, is_terminal
-from train.callbacks.save_epochs import SaveEpochs
-from train.callbacks.stopping import StopOnNonFiniteLoss, StopWithoutImprovement
-from train.callbacks.tensorboard import GradientNorm, RunDescription, Throughput
-from train.evaluation import ElasticValidation, Evaluation
+from ..evaluation import ElasticValidation, Evaluation
+from .console import EpochLines, is_terminal
+from .save_epochs import SaveEpochs
+from .stopping import StopOnNonFiniteLoss, StopWithoutImprovement
+from .tensorboard import GradientNorm, RunDescription, Throughput
 
 
 def callbacks_of(run):

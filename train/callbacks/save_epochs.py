@@ -5,10 +5,10 @@ import time
 
 import keras
 
-from train.callbacks.stopping import DIVERGED_ADVICE, TrainingStopped
-from train.checkpoint import state_variables
-from train.evaluation import averaged_weights
-from train.workdir import save_model
+from ..checkpoint import state_variables
+from ..evaluation import averaged_weights
+from ..workdir import save_model
+from .stopping import DIVERGED_ADVICE, TrainingStopped
 
 
 class SaveEpochs(keras.callbacks.Callback):

@@ -4,8 +4,8 @@ import dataclasses
 import json
 import pathlib
 
-from train.config.settings import TOPICS
-from train.workdir import damaged, read_json, write_text
+from ..workdir import damaged, read_json, write_text
+from .settings import TOPICS
 
 CONFIG_FILE = "config.json"
 

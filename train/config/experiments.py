@@ -3,7 +3,7 @@
 Other flags change single settings. Each docstring tells what to expect.
 """
 
-from train.config.config import Config
+from .config import Config
 
 
 def digits_vit():

@@ -5,8 +5,9 @@ import dataclasses
 from absl import flags
 
 from savedmodel_export import command
-from train.config.config import Config
-from train.config.settings import TOPICS
+
+from .config import Config
+from .settings import TOPICS
 
 
 class NumbersParser(flags.ArgumentParser):

@@ -8,8 +8,8 @@ import importlib.util
 import pathlib
 import runpy
 
-from train.config import fields
-from train.config.fields import setting
+from . import fields
+from .fields import setting
 
 
 def _names_in(file):

@@ -12,10 +12,11 @@ from keras_concatplexer.image_decoding import (
     to_channels,
 )
 from keras_concatplexer.preprocessing import ImagePreprocessor
-from train.data.datasets import FolderSource, TfdsSource, open_source
-from train.data.fitting import default_side
-from train.data.folder_check import MAX_BYTES, MAX_PIXELS
-from train.data.splits import PARTS, choose_splits, ranges
+
+from .datasets import FolderSource, TfdsSource, open_source
+from .fitting import default_side
+from .folder_check import MAX_BYTES, MAX_PIXELS
+from .splits import PARTS, choose_splits, ranges
 
 SHUFFLE_BUFFER = 50_000
 

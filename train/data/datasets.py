@@ -12,17 +12,18 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from google.protobuf import json_format
 
-import train.data.digits  # noqa: F401 (registers the embedded dataset)
 from keras_concatplexer.image_decoding import decode_image
-from train.data.folder_check import (
+
+from ..workdir import locked
+from . import digits  # noqa: F401 (registers the embedded dataset)
+from .folder_check import (
     MAX_BYTES,
     MAX_PIXELS,
     check_files,
     image_sizes,
 )
-from train.data.folders import read_folder, usual_split
-from train.data.splits import ranges
-from train.workdir import locked
+from .folders import read_folder, usual_split
+from .splits import ranges
 
 FOLDER_PREFIX = "folder:"
 NUM_LOOKED_AT = 1000
@@ -229,7 +230,7 @@ def open_source(name, data_dir=None, skip_bad=False):
         except ModuleNotFoundError as error:
             raise ValueError(
                 f"--dataset={name} needs the package {error.name}, which is not "
-                "installed: pip install -e '.[train]'."
+                "installed: pip install 'keras-concatplexer[train]'."
             ) from error
         except (OSError, AssertionError) as error:
             raise ValueError(

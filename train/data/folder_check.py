@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_concatplexer.image_decoding import decode_image
-from train.data.folders import OTHER_IMAGES
+
+from .folders import OTHER_IMAGES
 
 # Files of one's own are no attack: photographs of 48 million pixels are decoded.
 MAX_PIXELS = 2**26

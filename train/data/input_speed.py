@@ -2,8 +2,8 @@
 
 import time
 
-from train.data.augmentation import Augmentation
-from train.data.data import load_data
+from .augmentation import Augmentation
+from .data import load_data
 
 WARMUP_BATCHES = 10
 MIN_SECONDS = 3.0

@@ -4,8 +4,8 @@ import dataclasses
 import json
 import sys
 
-from train.data.data import load_data
-from train.workdir import damaged, read_json, write_text
+from ..workdir import damaged, read_json, write_text
+from .data import load_data
 
 DATA_FILE = "data.json"
 

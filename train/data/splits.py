@@ -2,7 +2,7 @@
 
 import tensorflow_datasets as tfds
 
-from train.data.folders import usual_split
+from .folders import usual_split
 
 PARTS = ("train", "validation", "test")
 HELD_OUT = 0.1
