@@ -97,6 +97,7 @@ setup(
             "pytest-xdist",
             "pyyaml",
             "ruff",
+            "trustme",
         ],
         # What whoever keeps this project does: `make docs`, `make dist`.
         "docs": ["furo", "myst-parser", "sphinx"],

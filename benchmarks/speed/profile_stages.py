@@ -12,18 +12,13 @@ import statistics
 import tempfile
 
 import numpy as np
-import tensorflow as tf
 from absl import flags
 
-import keras_concatplexer as kcp
 from benchmarks import command
 from benchmarks.markdown import number, table
 from benchmarks.timing import MIN_REPEATS
 from savedmodel_export.choices import INT8, PRECISIONS
-from savedmodel_export.fused.classifier import FusedClassifier
-from savedmodel_export.inference import infer_at_each
 
-v1 = tf.compat.v1
 STAGES = (
     "embedding",
     "patchifier",
@@ -48,6 +43,13 @@ class TracedGraph:
     """
 
     def __init__(self, model, precision, folder, images):
+        import tensorflow as tf
+
+        import keras_concatplexer as kcp
+        from savedmodel_export.fused.classifier import FusedClassifier
+        from savedmodel_export.inference import infer_at_each
+
+        v1 = tf.compat.v1
         # Of random weights the best class means nothing.
         inferences = infer_at_each(
             {1: model}, precision=precision, calibration=images, int8_min_agreement=0.0
@@ -73,6 +75,8 @@ class TracedGraph:
 
     def run(self, images):
         """Returns dict, (stage, operation) -> milliseconds of one run."""
+        from tensorflow.compat import v1
+
         given, returned = self._names
         options = v1.RunOptions(trace_level=v1.RunOptions.FULL_TRACE)
         trace = v1.RunMetadata()
@@ -165,7 +169,11 @@ def define_flags():
 
 def main(values):
     """Profiles and prints both tables."""
-    v1.logging.set_verbosity(v1.logging.ERROR)
+    import tensorflow as tf
+
+    import keras_concatplexer as kcp
+
+    tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
     shape = (values.image_size, values.image_size, 3)
     vit = kcp.vit.keras_cv_vit(values.size, shape, 1000)
     models = {

@@ -9,28 +9,15 @@ cost of replication, not a gain. All steps are timed in turn, round by round.
 import functools
 import json
 
-import keras
 import numpy as np
-import tensorflow as tf
 from absl import flags
 
-import keras_concatplexer as kcp
 from benchmarks import command, folders, machine
 from benchmarks.markdown import number, table
 from benchmarks.timing import MIN_REPEATS, interleaved_seconds
 
 NUM_CLASSES = 10
 NUM_MUX = (1, 2, 4)
-# Name of a model -> function, the ViT -> the model.
-MODELS = {
-    "vit": lambda vit: vit,
-    "concatplexer, N = 2": lambda vit: kcp.ConcatPlexer(vit, 2),
-    "concatplexer, N = 4": lambda vit: kcp.ConcatPlexer(vit, 4),
-    "elastic, N = 1, 2, 4": lambda vit: kcp.ElasticConcatPlexer(vit, NUM_MUX),
-    "elastic, in-place distillation": lambda vit: kcp.ElasticConcatPlexer(
-        vit, NUM_MUX, in_place_weight=1.0
-    ),
-}
 REPLICAS = (1, 2)
 
 
@@ -43,8 +30,25 @@ def define_flags():
     command.define_path("out", "benchmarks/results", "Folder of the results.")
 
 
+def wrappers():
+    """dict, name of a model -> function, the ViT -> the model."""
+    import keras_concatplexer as kcp
+
+    return {
+        "vit": lambda vit: vit,
+        "concatplexer, N = 2": lambda vit: kcp.ConcatPlexer(vit, 2),
+        "concatplexer, N = 4": lambda vit: kcp.ConcatPlexer(vit, 4),
+        "elastic, N = 1, 2, 4": lambda vit: kcp.ElasticConcatPlexer(vit, NUM_MUX),
+        "elastic, in-place distillation": lambda vit: kcp.ElasticConcatPlexer(
+            vit, NUM_MUX, in_place_weight=1.0
+        ),
+    }
+
+
 def strategies():
     """dict, number of replicas -> strategy. One replica has all cores as well."""
+    import tensorflow as tf
+
     devices = [device.name for device in tf.config.list_logical_devices("CPU")]
     if len(devices) < max(REPLICAS):
         raise RuntimeError(
@@ -61,6 +65,11 @@ def strategies():
 
 def training_step(wrap, strategy, size, image_shape, batch_size):
     """Returns a function without arguments that does one step and waits for it."""
+    import keras
+    import tensorflow as tf
+
+    import keras_concatplexer as kcp
+
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
     images = rng.normal(size=(batch_size, *image_shape)).astype("float32")
@@ -94,11 +103,11 @@ def measure(size, image_shape, batch_size, repeats=MIN_REPEATS):
     steps = {
         (name, str(count)): training_step(wrap, strategy, size, image_shape, batch_size)
         for count, strategy in strategies().items()
-        for name, wrap in MODELS.items()
+        for name, wrap in wrappers().items()
     }
-    rates = {name: {} for name in MODELS}
+    rates = {}
     for (name, count), seconds in interleaved_seconds(steps, repeats).items():
-        rates[name][count] = round(batch_size / seconds, 1)
+        rates.setdefault(name, {})[count] = round(batch_size / seconds, 1)
     return rates
 
 
@@ -119,6 +128,8 @@ def rates_table(rates):
 
 def main(values):
     """Measures, writes the results and prints the table."""
+    import tensorflow as tf
+
     out = folders.own(values.out)
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0],

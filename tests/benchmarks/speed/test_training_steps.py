@@ -20,7 +20,7 @@ def test_steps_of_one_device_and_two_replicas(monkeypatch):
     )
     size = kcp.vit.ViTSize(16, 2, 2, 16, 2)
     rates = training_steps.measure(size, (8, 8, 1), 8)
-    assert set(rates) == set(training_steps.MODELS)
+    assert set(rates) == set(training_steps.wrappers())
     for by_count in rates.values():
         # One seed and batch: the same loss, whoever computes it.
         assert by_count["1"] > 0

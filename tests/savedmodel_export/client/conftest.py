@@ -1,6 +1,7 @@
 """One server per transport for all tests of the client."""
 
 import pytest
+import trustme
 
 from savedmodel_export.client import grpc_client, http
 from savedmodel_export.client.grpc_client import GrpcClient
@@ -28,6 +29,26 @@ def grpc_server(_servers):
     """A `GrpcServer` that answers."""
     _servers["grpc"].reset()
     return _servers["grpc"]
+
+
+@pytest.fixture(scope="session")
+def authority():
+    """A certificate authority that no machine trusts by itself."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def root_certificates(authority, tmp_path_factory):
+    """The file that makes a client trust it."""
+    path = tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def certificate(authority):
+    """What it issued to the servers of this machine."""
+    return authority.issue_cert("localhost", "127.0.0.1")
 
 
 @pytest.fixture(params=["rest", "grpc"])

@@ -7,8 +7,6 @@ from savedmodel_export.client.answers import ANSWER, INPUT, SERVER, RequestError
 from savedmodel_export.client.grpc_client import GrpcClient
 from tests.savedmodel_export.client.faulty import faults
 from tests.savedmodel_export.client.faulty.fake_servers import (
-    CERTIFICATE,
-    KEY,
     GrpcServer,
 )
 
@@ -100,11 +98,12 @@ def test_no_proxy_for_this_machine(grpc_server, monkeypatch):
     assert ask(grpc_server.address, timeout=5.0)["class_ids"].tolist() == [1]
 
 
-def test_tls():
-    pair = KEY.read_bytes(), CERTIFICATE.read_bytes()
+def test_tls(certificate, root_certificates):
+    (chain,) = certificate.cert_chain_pems
+    pair = certificate.private_key_pem.bytes(), chain.bytes()
     server = GrpcServer(grpc.ssl_server_credentials([pair]))
     secure = {"tls": True, "timeout": 5.0}
-    outputs = ask(server.address, root_certificates=CERTIFICATE, **secure)
+    outputs = ask(server.address, root_certificates=root_certificates, **secure)
     assert outputs["class_ids"].tolist() == [1]
     with pytest.raises(RequestError):
         ask(server.address, **secure)

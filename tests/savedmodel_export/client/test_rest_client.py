@@ -7,11 +7,7 @@ import pytest
 from savedmodel_export.client.answers import INPUT, SERVER, RequestError
 from savedmodel_export.client.rest_client import RestClient
 from tests.savedmodel_export.client.faulty import faults
-from tests.savedmodel_export.client.faulty.fake_servers import (
-    CERTIFICATE,
-    KEY,
-    RestServer,
-)
+from tests.savedmodel_export.client.faulty.fake_servers import RestServer
 
 
 def ask(server, timeout=0.2, **options):
@@ -72,18 +68,18 @@ def test_the_address_of_a_model(rest_server):
     ]
 
 
-def test_tls():
+def test_tls(certificate, root_certificates):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATE, KEY)
+    certificate.configure_cert(context)
     server = RestServer(tls=context)
-    outputs = ask(server, timeout=5.0, root_certificates=CERTIFICATE)
+    outputs = ask(server, timeout=5.0, root_certificates=root_certificates)
     assert outputs["class_ids"].tolist() == [1]
     with pytest.raises(RequestError, match="certificate verify failed") as caught:
         ask(server, timeout=5.0)
     assert caught.value.fault == SERVER
     server.fault = faults.REST_FAULTS["drips its body"]
     with pytest.raises(RequestError, match="did not answer in 0.3 s"):
-        ask(server, timeout=0.3, root_certificates=CERTIFICATE)
+        ask(server, timeout=0.3, root_certificates=root_certificates)
     server.stop()
 
 

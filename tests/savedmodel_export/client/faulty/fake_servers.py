@@ -8,7 +8,6 @@ import base64
 import concurrent.futures
 import contextlib
 import json
-import pathlib
 import socket
 import threading
 
@@ -18,11 +17,6 @@ import numpy as np
 from savedmodel_export.client.messages import message, to_tensor
 
 NUM_CLASSES = 5
-# Of `localhost`, signed by itself, for a hundred years. A secret of nothing.
-KEY, CERTIFICATE = (
-    pathlib.Path(__file__).with_name(f"localhost.{kind}.pem")
-    for kind in ("key", "cert")
-)
 REFUSAL = "Unknown image file format"
 
 
