@@ -87,6 +87,7 @@ def test_the_demo(tmp_path):
         "num_mux",
         "test_accuracy",
         "test_accuracy_exported",
+        "test_accuracy_scored",
         "images_per_second_exported",
         "images_per_second_vit",
         "export_dir",
@@ -96,3 +97,6 @@ def test_the_demo(tmp_path):
     assert answer["test_accuracy_exported"] == pytest.approx(
         answer["test_accuracy"], abs=1e-6
     )
+    # The same batches by the command that scores: the same answers.
+    assert answer["test_accuracy_scored"] == answer["test_accuracy_exported"]
+    assert "part-00000.parquet, the first of 360 rows" in result.stdout
