@@ -58,6 +58,12 @@ with command.topic(f"Of --format={SAVED_MODEL}") as options:
         lower_bound=1,
     )
     flags.DEFINE_integer(
+        "max_bytes",
+        None,
+        "Refuse larger files of encoded images; by default above 80 MiB.",
+        lower_bound=1,
+    )
+    flags.DEFINE_integer(
         "max_batch_size",
         MAX_BATCH_SIZE,
         "Largest batch the server may form.",

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_concatplexer.arguments import one_of, positive_int
 from keras_concatplexer.bundle import check_class_names
-from keras_concatplexer.image_decoding import DEFAULT_MAX_PIXELS
+from keras_concatplexer.image_decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
 from keras_concatplexer.models import by_num_mux, mixes_images
 from savedmodel_export.choices import (
     INPUT_DTYPES,
@@ -49,6 +49,7 @@ def export(
     int8_min_agreement=INT8_MIN_AGREEMENT,
     input_dtype="float32",
     max_pixels=DEFAULT_MAX_PIXELS,
+    max_bytes=DEFAULT_MAX_BYTES,
     max_batch_size=MAX_BATCH_SIZE,
     default_num_mux=None,
     keep=None,
@@ -88,6 +89,7 @@ def export(
             that of float32; as many products as that takes stay in bfloat16.
         input_dtype: `"float32"` or `"uint8"`, of the images.
         max_pixels: int. Encoded images of more pixels are refused.
+        max_bytes: int. Encoded images of more bytes are refused.
         max_batch_size: int. Largest batch that the server may form.
         default_num_mux: int or `None`. The N of an elastic model that answers where
             none is asked for; its first by default. The others answer by the
@@ -111,6 +113,7 @@ def export(
     check_class_names(class_names, model.output_shape[-1])
     one_of("input_dtype", input_dtype, INPUT_DTYPES)
     positive_int("max_pixels", max_pixels)
+    positive_int("max_bytes", max_bytes)
     models, mixes = by_num_mux(model), mixes_images(model)
     num_mux = next(iter(models)) if default_num_mux is None else default_num_mux
     one_of("default_num_mux", num_mux, tuple(models))
@@ -140,6 +143,7 @@ def export(
             *(preprocessor, class_names, num_mux),
             input_dtype=input_dtype,
             max_pixels=max_pixels,
+            max_bytes=max_bytes,
             mixes_images=mixes,
         )
         with writing(export_dir, errors=(OSError, tf.errors.OpError)):
@@ -162,6 +166,7 @@ def export(
                 signatures=sorted(module.signatures),
                 input_dtype=input_dtype,
                 max_pixels=max_pixels,
+                max_bytes=max_bytes,
                 allowed_batch_sizes=batch_sizes,
                 **int8,
                 **(details or {}),

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from keras_concatplexer.image_decoding import (
+    DEFAULT_MAX_BYTES,
     DEFAULT_MAX_PIXELS,
     can_decode,
     decode_images,
@@ -41,6 +42,7 @@ class ServingModule(tf.Module):
         num_mux: int. The default N, and the images per group of `serve_groups`.
         input_dtype: `"float32"` or `"uint8"`, of `images`.
         max_pixels: int. Encoded images of more pixels are refused.
+        max_bytes: int. Encoded images of more bytes are refused.
         mixes_images: bool. Whether an image's answer depends on others: then flat
             images with values that are not finite are refused, because they would
             spoil the answers of their neighbours.
@@ -58,6 +60,7 @@ class ServingModule(tf.Module):
         num_mux,
         input_dtype="float32",
         max_pixels=DEFAULT_MAX_PIXELS,
+        max_bytes=DEFAULT_MAX_BYTES,
         mixes_images=False,
     ):
         super().__init__(name="classifier")
@@ -66,7 +69,7 @@ class ServingModule(tf.Module):
         self._class_names = list(class_names)
         self._mixes_images = mixes_images
         self._input_dtype = tf.as_dtype(input_dtype)
-        self._max_pixels = max_pixels
+        self._limits = {"max_pixels": max_pixels, "max_bytes": max_bytes}
 
         image_shape = preprocessor.image_shape
         # One function per N that all signatures call: traced and stored once.
@@ -152,7 +155,7 @@ class ServingModule(tf.Module):
         return tf.TensorSpec((None, *shape), self._input_dtype, name="images")
 
     def _decode(self, encoded):
-        return decode_images(encoded, self._preprocessor, self._max_pixels)
+        return decode_images(encoded, self._preprocessor, **self._limits)
 
     def _logits(self, predict, images):
         logits = tf.cast(predict(images), tf.float32)

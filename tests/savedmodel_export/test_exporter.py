@@ -149,7 +149,12 @@ def test_errors(classifier, preprocessor, tmp_path):
     target = pathlib.Path(tmp_path, "file", "export")
     with pytest.raises(ValueError, match="cannot be written: Not a directory"):
         export(classifier, preprocessor, NAMES, target)
-    for wrong in ({"input_dtype": "int8"}, {"keep": 0}, {"max_pixels": 0}):
+    for wrong in (
+        {"input_dtype": "int8"},
+        {"keep": 0},
+        {"max_pixels": 0},
+        {"max_bytes": 0},
+    ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             export(classifier, preprocessor, NAMES, tmp_path, **wrong)
 

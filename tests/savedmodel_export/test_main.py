@@ -47,7 +47,7 @@ def test_options_and_files_beside_the_model(workdir, tmp_path):
     result = subprocess.run(
         command(
             *(workdir, "~/" + export_dir.name, "--input_dtype=uint8"),
-            *("--max_pixels=1000", "--max_batch_size=4"),
+            *("--max_pixels=1000", "--max_bytes=2000", "--max_batch_size=4"),
         ),
         capture_output=True,
         text=True,
@@ -63,6 +63,7 @@ def test_options_and_files_beside_the_model(workdir, tmp_path):
     assert card["training_config"]["epochs"] == 3
     assert card["allowed_batch_sizes"] == [1, 2, 4]
     assert (card["input_dtype"], card["max_pixels"]) == ("uint8", 1000)
+    assert card["max_bytes"] == 2000
     # Nothing but the folder that the user named; Keras keeps its own in HOME.
     assert [p for p in tmp_path.iterdir() if p.name[0] != "."] == [export_dir]
     assert {path.name for path in (export_dir / "serving").iterdir()} == {

@@ -135,6 +135,23 @@ def test_input_dtype_and_channels(channels, encode):
         np.testing.assert_allclose(decoded["logits"], outputs["logits"], atol=1e-6)
 
 
+def test_the_budget_of_bytes(encode):
+    preprocessor = kcp.preprocessing.ImagePreprocessor((8, 8, 3))
+    image = encode(np.zeros((8, 8, 3), "uint8"))
+    size = len(image)
+    for max_bytes in (size, size - 1):
+        module = ServingModule(
+            *({1: lambda images: images[:, 0, 0, :2]}, [], preprocessor, ["a", "b"], 1),
+            max_bytes=max_bytes,
+        )
+        serve = module.functions["serve_bytes"]
+        if max_bytes == size:
+            assert serve(tf.constant([image]))["logits"].shape == (1, 2)
+            continue
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"{size - 1}.*bytes"):
+            serve(tf.constant([image]))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_graph_is_made_of_standard_operations(make_served, kind):
     from tensorflow.core.protobuf import saved_model_pb2
