@@ -70,14 +70,17 @@ def _run(values):
         return
     from .callbacks.console import is_terminal
     from .callbacks.stopping import TrainingStopped
+    from .data.fitting import fitting_size
     from .trainer import Run
 
     run = Run(config, workdir, evaluate_only=values.evaluate_only)
     if run.is_chief:
         run.model.summary(print_fn=None if is_terminal() else print)
         height, width, _ = run.data.preprocessor.image_shape
+        size = f"{fitting_size(config.size, height)}, " if not config.init_from else ""
         print(
-            f"{run.cost.gmacs_per_image:.3g} GMACs for an image of {height} x {width}"
+            f"{size}{run.cost.gmacs_per_image:.3g} GMACs for an image of "
+            f"{height} x {width}"
         )
     try:
         results = run.fit()

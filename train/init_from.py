@@ -178,6 +178,9 @@ def _from_hub(name):
         preprocessor = kcp.vit.keras_hub_preprocessor(preset, image_shape)
     except (ImportError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
+        if reason.endswith(":"):
+            # The sentence is the head of a list, which is not shown.
+            reason = reason.rpartition(". ")[0] + "."
         raise ValueError(f"--init_from={name} cannot be loaded: {reason}") from error
     # Classes that no data has: its head is always a new one.
     return Initial(name, vit, preprocessor, ())

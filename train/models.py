@@ -2,6 +2,8 @@
 
 import keras_concatplexer as kcp
 
+from .data.fitting import fitting_size
+
 
 def build_model(config, image_shape, class_names, initial=None):
     """Builds the model that a `Config` describes.
@@ -16,7 +18,8 @@ def build_model(config, image_shape, class_names, initial=None):
         ValueError: if the parts do not fit.
     """
     if initial is None:
-        vit = kcp.vit.keras_cv_vit(config.size, image_shape, len(class_names))
+        size = fitting_size(config.size, image_shape[0])
+        vit = kcp.vit.keras_cv_vit(size, image_shape, len(class_names))
     else:
         vit = initial.vit_for(image_shape, class_names)
     model = vit if config.model == "vit" else _multiplexed(config, vit)

@@ -18,7 +18,7 @@ from .checkpoint import (
     state_variables,
 )
 from .data.augmentation import Augmentation
-from .data.fitting import check_cost
+from .data.fitting import check_cost, fitting_size
 from .data.run_data import check_same_data, load_run_data, remember_data
 from .distillation import Distillation, load_teacher
 from .evaluation import accuracy_metrics
@@ -184,9 +184,10 @@ class Run:
     def _make_model(self, checkpoint, initial):
         config, data = self.config, self.data
         if initial is None:
+            side = data.preprocessor.image_shape[0]
             check_cost(
-                config.size,
-                data.preprocessor.image_shape[0],
+                fitting_size(config.size, side),
+                side,
                 config.batch_size,
                 self.strategy.num_replicas_in_sync,
             )

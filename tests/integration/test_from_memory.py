@@ -47,6 +47,25 @@ def test_fit_export_load(tiny_vit, tmp_path, kind):
     assert (tmp_path / "digits" / "serving" / "serve.sh").exists()
 
 
+@large
+@pytest.mark.parametrize("change", ["quantize", "lora"])
+def test_kernels_that_are_not_all_of_a_layer(tiny_vit, tmp_path, change):
+    preprocessor = kcp.preprocessing.ImagePreprocessor((16, 16, 3))
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), "uint8")
+    head = tiny_vit.layers[-1]
+    if change == "quantize":
+        head.quantize("int8")
+    else:
+        head.enable_lora(2)
+        head.lora_kernel_b.assign(np.ones(head.lora_kernel_b.shape))
+    version = export(tiny_vit, preprocessor, [*"0123456789"], tmp_path)
+    served = tf.saved_model.load(str(version))
+    images = tf.constant(pixels, tf.float32)
+    logits = served.signatures["serving_default"](images)["logits"]
+    expected = np.asarray(tiny_vit(preprocessor(pixels), training=False))
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+
+
 def test_a_head_of_zeros(tiny_vit, tmp_path):
     for weight in tiny_vit.layers[-1].weights:
         weight.assign(np.zeros(weight.shape))

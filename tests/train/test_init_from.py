@@ -184,6 +184,16 @@ def test_what_cannot_be_loaded(tmp_path, monkeypatch):
         load_initial("hub:vit")
 
 
+def test_a_preset_that_keras_hub_does_not_know(monkeypatch):
+    pytest.importorskip("keras_hub")
+    # Without a look into the network.
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ValueError) as raised:
+        load_initial("hub:nothing")
+    assert str(raised.value).startswith("--init_from=hub:nothing cannot be loaded: ")
+    assert str(raised.value).endswith("as a preset: Unknown preset identifier.")
+
+
 def test_a_plain_vit_brings_no_multiplexer(capsys):
     vit = kcp.vit.keras_cv_vit(TINY, SHAPE, len(CLASSES))
     preprocessor = kcp.preprocessing.ImagePreprocessor(SHAPE)

@@ -66,9 +66,9 @@ class ModelSettings:
         "concatplexer", "What to train.", ("vit", "concatplexer", "image_multiplexer")
     )
     size: str = setting(
-        "vit_nano4",
-        "Size of a ViT with random weights.",
-        _SIZES,
+        "auto",
+        "Size of a ViT with random weights; auto: the one that fits the images.",
+        ("auto", *_SIZES),
         needs=fields.RANDOM_WEIGHTS,
     )
     init_from: str = setting(

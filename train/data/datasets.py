@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 import pathlib
+import sys
 
 import numpy as np
 import tensorflow as tf
@@ -221,6 +222,9 @@ def open_source(name, data_dir=None, skip_bad=False):
         ) from error
     _check_features(builder)
     if not builder.is_prepared():
+        if not sys.stderr.isatty():
+            # A log would hold the cursor's movements.
+            tfds.disable_progress_bar()
         try:
             # Two preparations at once write the same temporary files.
             with locked(

@@ -7,8 +7,25 @@ from keras_concatplexer.vit import SIZES
 # Patches on a side of an image: enough to tell things apart, and few enough to pay.
 MIN_PATCHES, MAX_PATCHES = 4, 16
 LARGEST_SIDE = 224
+# The largest side -> the ViT for images of up to that. Each cuts them into 4 to 14
+# patches a side, and has the width for the detail that they show.
+SIZES_OF_SIDES = {48: "vit_nano4", 96: "vit_nano8", LARGEST_SIDE: "vit_ti16"}
+AUTO = "auto"
 # The attention scores of one step, of all blocks, on one device.
 MAX_SCORE_BYTES = 16 * 2**30
+
+
+def fitting_size(size, side):
+    """Returns the name of a ViT's size.
+
+    Args:
+        size: str, the name, or "auto" for the one that fits the images.
+        side: int, of the images.
+    """
+    if size != AUTO:
+        return size
+    fitting = (name for largest, name in SIZES_OF_SIDES.items() if side <= largest)
+    return next(fitting, SIZES_OF_SIDES[LARGEST_SIDE])
 
 
 def default_side(side, size):
@@ -16,9 +33,9 @@ def default_side(side, size):
 
     Args:
         side: int, the usual side of the images that there are.
-        size: str, name of the ViT's size.
+        size: str, as of `fitting_size`.
     """
-    patch = SIZES[size].patch_size
+    patch = SIZES[fitting_size(size, side)].patch_size
     least, most = (
         MIN_PATCHES * patch,
         max(MIN_PATCHES * patch, min(MAX_PATCHES * patch, LARGEST_SIDE)),

@@ -59,7 +59,7 @@ def test_a_tilde_is_the_users_folder_in_every_path(values, monkeypatch):
 
 
 def test_the_choices_are_those_of_the_library(values):
-    assert values["size"].parser.enum_values == list(kcp.vit.SIZES)
+    assert values["size"].parser.enum_values == ["auto", *kcp.vit.SIZES]
     for name in ("reducer", "attention_scope", "transform", "demultiplexer"):
         assert len(values[name].parser.enum_values) > 1
 

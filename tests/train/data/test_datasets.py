@@ -105,6 +105,13 @@ def test_a_damaged_record_file_is_named(digits_dir, tmp_path):
             open_source("digits", str(data_dir))
 
 
+def test_a_preparation_writes_a_log_without_escape_codes(tmp_path, capfd):
+    tfds.enable_progress_bar()
+    open_source("digits", str(tmp_path))
+    said = capfd.readouterr()
+    assert not {"\x1b", "\b", "\r"} & set(said.out + said.err)
+
+
 def test_digits_without_scikit_learn(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(ValueError, match="--dataset=digits needs the package sklearn"):
