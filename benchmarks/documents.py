@@ -80,9 +80,15 @@ def elastic(folder):
     return table(columns, lines)
 
 
+def scaling(folder):
+    """The tables against N, image size and batch, one level below a page's sections."""
+    text = (folder / "scaling.md").read_text()
+    return text[text.index("## ") :].replace("## ", "### ").strip()
+
+
 TABLES = {
     function.__name__: function
-    for function in (throughput, throughput_full, training, adaptive, elastic)
+    for function in (throughput, throughput_full, training, adaptive, elastic, scaling)
 }
 
 

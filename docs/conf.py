@@ -1,0 +1,61 @@
+"""Sphinx: `make docs` builds this folder into build/docs, without a network."""
+
+import os
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).parents[1]
+# Reading the docstrings imports the library; nothing is computed.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(ROOT))
+
+project = "keras_concatplexer"
+release = re.search(
+    r'__version__ = "(.+)"', (ROOT / "keras_concatplexer" / "version.py").read_text()
+).group(1)
+version = release
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["draw.py"]
+# The anchors of headings are those of GitHub, to the third level.
+myst_heading_anchors = 3
+# `name` in a docstring is code, as it is in Markdown.
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+napoleon_custom_sections = [("Call arguments", "params_style"), "Reference"]
+html_theme = "furo"
+html_title = f"keras_concatplexer {release}"
+html_copy_source = False
+html_show_sphinx = False
+
+# What stands in this project's docstrings as one line -> a section of its own.
+SECTION = re.compile(r"(Input shape|Output shape|Input|Output|Call arguments): (.+)")
+
+
+def adapt_docstring(app, what, name, obj, options, lines):
+    """Writes what the docstrings have of Markdown, and their sections, for Sphinx."""
+    adapted, inside = [], False
+    for line in lines:
+        line = re.sub(r"^Call arguments of .+:$", "Call arguments:", line)
+        if found := SECTION.match(line):
+            adapted += ["", f"**{found[1]}**", "", found[2]]
+        elif line.lstrip().startswith("- "):
+            # A blank line between items is as good as none.
+            adapted += ["", line]
+        elif line.startswith("|"):
+            adapted += [] if adapted[-1].startswith("   |") else ["::", ""]
+            adapted.append(f"   {line}")
+        elif inside and line.startswith("    "):
+            adapted.append(line.strip())
+        else:
+            adapted.append(line)
+        inside = bool(found) or (inside and line.startswith("    "))
+    lines[:] = adapted
+
+
+def setup(app):
+    """Called by Sphinx."""
+    # Before napoleon, whose priority is 500.
+    app.connect("autodoc-process-docstring", adapt_docstring, priority=400)
