@@ -1,5 +1,6 @@
 """Sphinx: `make docs` builds this folder into build/docs, without a network."""
 
+import inspect
 import os
 import pathlib
 import re
@@ -55,7 +56,20 @@ def adapt_docstring(app, what, name, obj, options, lines):
     lines[:] = adapted
 
 
+def sign_by_constructor(app, what, name, obj, options, signature, returns):
+    """Returns the signature of a class's constructor: that of Keras' `__new__` is bare.
+
+    The arguments stand without the first, the object.
+    """
+    if what != "class":
+        return None
+    arguments = inspect.signature(obj.__init__)
+    own = list(arguments.parameters.values())[1:]
+    return str(arguments.replace(parameters=own)), None
+
+
 def setup(app):
     """Called by Sphinx."""
+    app.connect("autodoc-process-signature", sign_by_constructor)
     # Before napoleon, whose priority is 500.
     app.connect("autodoc-process-docstring", adapt_docstring, priority=400)
