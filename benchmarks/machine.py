@@ -1,5 +1,6 @@
 """What machine a measurement was taken on, and whether it is free for one."""
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -37,6 +38,7 @@ def num_cores():
     return len(os.sched_getaffinity(0))
 
 
+@functools.cache
 def commit():
     """Returns the checkout's commit, with `+` for changes; empty outside git."""
     try:

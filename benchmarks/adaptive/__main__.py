@@ -190,7 +190,8 @@ def main(values):
 def define_flags():
     """Defines the command's flags."""
     flags.DEFINE_list("rates", None, "N:images per second, ...; else --throughput.")
-    command.define_path("throughput", str(RESULTS / "throughput.json"), "Measurements.")
+    rates = RESULTS / "throughput_avx512.json"
+    command.define_path("throughput", str(rates), "Measurements.")
     flags.DEFINE_string("precision", "bfloat16", "Rows of the measurements.")
     flags.DEFINE_integer("batch_size", 8, "Images per request.", 1)
     flags.DEFINE_float("target_p95_ms", None, "Target; 12 service times of N = 1.")
