@@ -2,8 +2,11 @@
 
 import contextlib
 import fcntl
+import gc
 import json
 import os
+import pathlib
+import random
 import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -14,6 +17,11 @@ import pytest
 import tensorflow as tf
 
 import keras_concatplexer as kcp
+
+# What was imported stays: the garbage collector need not go through it time and again.
+gc.collect()
+gc.freeze()
+gc.set_threshold(10_000)
 
 # A shell's background job ignores Ctrl-C, and so would the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -29,18 +37,53 @@ SMALL = kcp.vit.ViTSize(
 )
 # Learns the digits in seconds.
 NARROW = kcp.vit.ViTSize(
-    hidden_dim=64, num_layers=4, num_heads=4, mlp_dim=128, patch_size=4
+    hidden_dim=64, num_layers=2, num_heads=4, mlp_dim=128, patch_size=4
 )
 TINY = kcp.vit.ViTSize(
     hidden_dim=16, num_layers=2, num_heads=2, mlp_dim=32, patch_size=4
 )
 IMAGE_SHAPE = (16, 16, 3)
 NUM_CLASSES = 10
+SIZES = {"vit_narrow_test": NARROW, "vit_tiny_test": TINY}
+# Settings of a run that takes seconds: 96 images, a ViT of two narrow blocks.
+TINY_RUN = {
+    "size": "vit_tiny_test",
+    "train_split": "train[:96]",
+    "validation_split": "train[96:131]",
+    "test_split": "test[:35]",
+    "batch_size": 32,
+    "epochs": 3,
+    "warmup_epochs": 0.0,
+    "augmentation": "shift",
+    "label_smoothing": 0.1,
+    "clip_norm": 1.0,
+    "ema": 0.9,
+    "image_summaries": False,
+}
+
+# Their tests run the library for other reasons than to test it.
+APPLICATIONS = ("benchmarks", "integration", "savedmodel_export", "train")
+
+
+def pytest_collection_modifyitems(items):
+    """Measures the library's coverage by its own tests: to measure takes time."""
+    root = pathlib.Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(root).parts[0] in APPLICATIONS:
+            item.add_marker("no_cover")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _seed_of_tensorflow():
+    # Once a file: TensorFlow forgets its kernels, and optimizes each graph anew.
+    keras.utils.set_random_seed(0)
 
 
 @pytest.fixture(autouse=True)
 def fixed_seed():
-    keras.utils.set_random_seed(0)
+    """The seeds of NumPy and of Python, from which Keras draws those of its layers."""
+    random.seed(0)
+    np.random.seed(0)
 
 
 @pytest.fixture
@@ -49,6 +92,14 @@ def global_dtype_policy():
     before = keras.config.dtype_policy()
     yield keras.config.set_dtype_policy
     keras.config.set_dtype_policy(before)
+
+
+@pytest.fixture
+def eager():
+    """Runs what Keras compiles step by step: a graph takes longer than a few steps."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="session")
@@ -169,26 +220,12 @@ def digits_dir(shared):
 
 @pytest.fixture(scope="module")
 def tiny_config(digits_dir):
-    """A `Config` whose run takes seconds: 96 images, a ViT of two narrow blocks."""
+    """The `Config` of `tiny_run`."""
     from train.config import Config
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(kcp.vit.SIZES, "vit_tiny_test", TINY)
-        yield Config(
-            size="vit_tiny_test",
-            data_dir=str(digits_dir),
-            train_split="train[:96]",
-            validation_split="train[96:131]",
-            test_split="test[:35]",
-            batch_size=32,
-            epochs=3,
-            warmup_epochs=0.0,
-            augmentation="shift",
-            label_smoothing=0.1,
-            clip_norm=1.0,
-            ema=0.9,
-            image_summaries=False,
-        )
+        yield Config(data_dir=str(digits_dir), **TINY_RUN)
 
 
 @pytest.fixture(scope="session")
@@ -204,10 +241,17 @@ def train_once(digits_dir, shared):
                 return workdir, json.loads(results.read_text())
             config = Config(data_dir=str(digits_dir), **settings)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setitem(kcp.vit.SIZES, "vit_narrow_test", NARROW)
+                for size in SIZES.items():
+                    patch.setitem(kcp.vit.SIZES, *size)
                 return workdir, Run(config, workdir).fit()
 
     return train
+
+
+@pytest.fixture(scope="session")
+def tiny_run(train_once):
+    """The workdir of a ConcatPlexer trained for a moment, and its results."""
+    return train_once("tiny", **TINY_RUN)
 
 
 @pytest.fixture(scope="session")

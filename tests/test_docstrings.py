@@ -14,6 +14,7 @@ MODULES = [
 ]
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name):
     module = importlib.import_module(name)

@@ -78,13 +78,24 @@ def run_python(document):
         exec(compile(script, str(document), "exec"), names)
 
 
+# They train and export models of more than one kind.
+LONG = ("README.md", "export.md")
+
+
 @pytest.mark.parametrize(
     "document",
-    [path for path in DOCUMENTS if any(run for *_, run in python_blocks(path))],
+    [
+        pytest.param(path, marks=[pytest.mark.large] if path.name in LONG else [])
+        for path in DOCUMENTS
+        if any(run for *_, run in python_blocks(path))
+    ],
     ids=lambda path: path.name,
 )
+@pytest.mark.usefixtures("eager")
 def test_python_runs(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # Exports are verified in other tests; here a process of each would be started.
+    monkeypatch.setattr("savedmodel_export.exporter.verify", lambda *_: None)
     run_python(document)
 
 

@@ -106,7 +106,12 @@ def test_a_tie_is_not_a_flip(lead, flips):
     assert (measured(forward, num_mux=2).flip_rate > 0) == flips
 
 
-@pytest.mark.parametrize("kind", ["image", "group", "mixture", "vit"])
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize(
+    "kind",
+    ["image", "group"]
+    + [pytest.param(kind, marks=pytest.mark.large) for kind in ("mixture", "vit")],
+)
 def test_models(tiny_vit, images, scramble, kind):
     model = scramble(tiny_vit)
     if kind == "mixture":
@@ -161,12 +166,12 @@ def test_the_features_are_what_the_head_gets(tiny_vit, images, scramble):
         ({"model": "vit"}, "must be a ViT classifier"),
     ],
 )
-def test_errors(tiny_vit, images, changed, message):
+def test_errors(same_vit, images, changed, message):
     arguments = {"images": images(4), "labels": LABELS[:4], **changed}
     if "num_mux" in arguments:
         num_mux = arguments.pop("num_mux")
-        arguments["model"] = kcp.ElasticConcatPlexer(tiny_vit, num_mux)
+        arguments["model"] = kcp.ElasticConcatPlexer(same_vit, num_mux)
     if "model" not in arguments:
-        arguments["model"] = kcp.ConcatPlexer(tiny_vit, num_mux=2)
+        arguments["model"] = kcp.ConcatPlexer(same_vit, num_mux=2)
     with pytest.raises(ValueError, match=message):
         interference(**arguments)

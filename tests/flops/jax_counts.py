@@ -1,4 +1,4 @@
-"""Checks of the count on the JAX backend; run in a process of its own."""
+"""Checks of the count on the JAX backend; `tests/integration/test_jax.py` runs it."""
 
 import sys
 

@@ -1,7 +1,4 @@
-import os
-import pathlib
-import subprocess
-import sys
+import dataclasses
 
 import keras
 import pytest
@@ -11,9 +8,8 @@ from keras_concatplexer.flops import count
 from tests.flops.closed_form import block_macs, formula, vit_cost
 
 TINY = kcp.vit.ViTSize(
-    hidden_dim=16, num_layers=12, num_heads=2, mlp_dim=64, patch_size=4
+    hidden_dim=16, num_layers=3, num_heads=2, mlp_dim=64, patch_size=4
 )
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +20,8 @@ def vit():
 def test_a_vit_equals_its_formula(vit):
     cost = count(vit)
     assert cost == formula(vit) == vit_cost(TINY, (16, 16, 3), 7)
-    # 12 L D^2 + 2 L^2 D with L = 17, D = 16
-    assert cost.stages["backbone"] == 12 * (12 * 17 * 16 * 16 + 2 * 17 * 17 * 16)
+    # 12 L D^2 + 2 L^2 D in each of 3 blocks, with L = 17, D = 16
+    assert cost.stages["backbone"] == 3 * (12 * 17 * 16 * 16 + 2 * 17 * 17 * 16)
 
 
 def test_vit_b16_has_the_published_cost():
@@ -39,7 +35,7 @@ def test_vit_b16_has_the_published_cost():
     [
         {"num_mux": 2},
         {"num_mux": 4, "patchifier_depth": 0, "attention_scope": "image"},
-        {"num_mux": 2, "patchifier_depth": 12, "strides": 2, "kernel_size": 3},
+        {"num_mux": 2, "patchifier_depth": 3, "strides": 2, "kernel_size": 3},
         {"num_mux": 1},
         {"num_mux": 4, "reducer": "tome"},
         {"num_mux": 2, "reducer": "select"},
@@ -53,7 +49,7 @@ def test_a_concatplexer_equals_its_formula_in_every_stage(vit, options):
 @pytest.mark.parametrize(
     "options",
     [
-        {"demultiplexer": "index", "patchifier_depth": 10},
+        {"demultiplexer": "index", "patchifier_depth": 2},
         {"transform": "random_orthogonal", "demultiplexer": "mlp", "mlp_dim": 8},
         {"transform": "low_rank_orthogonal", "demultiplexer": "key", "mlp_dim": 8},
     ],
@@ -69,7 +65,9 @@ def test_an_elastic_model_counts_at_each_n(vit):
     assert count(model.at(1)) == formula(model.at(1))
 
 
-def test_block_1_is_not_block_10(vit):
+def test_block_1_is_not_block_10():
+    deep = dataclasses.replace(TINY, num_layers=12)
+    vit = kcp.vit.keras_cv_vit(deep, (16, 16, 3), 7)
     model = kcp.ConcatPlexer(vit, num_mux=2, patchifier_depth=2)
     cost = count(model)
     assert cost.stages["patchifier"] == 2 * block_macs(17, 16, 64)
@@ -191,9 +189,3 @@ def test_another_backend_is_refused(vit, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
     with pytest.raises(NotImplementedError, match="TensorFlow and JAX backends"):
         count(vit)
-
-
-def test_on_jax():
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
-    script = pathlib.Path(__file__).with_name("jax_counts.py")
-    subprocess.run([sys.executable, script], env=environment, check=True, timeout=300)

@@ -17,6 +17,7 @@ def run(*command):
     )
 
 
+@pytest.mark.large
 def test_export_of_a_trained_run(trained_concatplexer, tmp_path):
     workdir, _ = trained_concatplexer
     result = run(
@@ -31,6 +32,7 @@ def test_export_of_a_trained_run(trained_concatplexer, tmp_path):
     assert set(outputs["classes"].numpy()) <= {str(d).encode() for d in range(10)}
 
 
+@pytest.mark.large
 def test_a_workdir_without_a_checkpoint_is_one_clear_error(tmp_path):
     result = run("savedmodel_export", f"--workdir={tmp_path}", "--export_dir=/tmp/x")
     assert result.returncode == 1

@@ -18,9 +18,9 @@ large = pytest.mark.large
 @pytest.mark.parametrize(
     "kind",
     [
-        "elastic",
+        "concatplexer",
         pytest.param("vit", marks=large),
-        pytest.param("concatplexer", marks=large),
+        pytest.param("elastic", marks=large),
     ],
 )
 def test_fit_export_load(tiny_vit, tmp_path, kind):
@@ -66,6 +66,7 @@ def test_kernels_that_are_not_all_of_a_layer(tiny_vit, tmp_path, change):
     np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
+@large
 def test_a_head_of_zeros(tiny_vit, tmp_path):
     for weight in tiny_vit.layers[-1].weights:
         weight.assign(np.zeros(weight.shape))

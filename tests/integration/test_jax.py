@@ -49,6 +49,10 @@ def test_import_needs_no_optional_package(results):
     assert list(results["imported"]) == []
 
 
+def test_operations_are_counted(results):
+    assert results["counted"]
+
+
 def test_a_program_for_any_batch_size_has_groups(results):
     # `model.export` makes such programs.
     np.testing.assert_array_equal(results["grouped"].ravel(), np.arange(60))
@@ -70,7 +74,7 @@ def test_layer_agrees(name, results):
     np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", jax_script.MODELS)
+@pytest.mark.parametrize("name", jax_script.TRAINED)
 def test_training_moves_every_weight(name, results):
     assert (results[f"{name}/moved"] > 0).all()
 

@@ -11,12 +11,12 @@ import pytest
 
 
 @pytest.fixture
-def tensorboard(trained_concatplexer):
+def tensorboard(tiny_run):
     """The address of a TensorBoard server on the workdir."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    workdir, _ = trained_concatplexer
+    workdir, _ = tiny_run
     command = [sys.executable, "-m", "tensorboard.main", "--host=127.0.0.1"]
     process = subprocess.Popen(
         [*command, f"--port={port}", f"--logdir={workdir}"],
@@ -28,7 +28,8 @@ def tensorboard(trained_concatplexer):
     process.wait()
 
 
-def test_scalars_are_served(tensorboard, trained_concatplexer):
+@pytest.mark.large
+def test_scalars_are_served(tensorboard, tiny_run):
     deadline = time.monotonic() + 60
 
     def get(path):
@@ -51,7 +52,7 @@ def test_scalars_are_served(tensorboard, trained_concatplexer):
     assert {"epoch_loss", "epoch_accuracy"} <= set(tags)
     query = urllib.parse.urlencode({"run": run, "tag": "epoch_accuracy"})
     served = [value for _, _, value in get(f"scalars?{query}")]
-    history = trained_concatplexer[1]["history"]
+    history = tiny_run[1]["history"]
     assert served == pytest.approx(history["val_accuracy"], abs=1e-6)
     # The Graphs tab fails on a graph as Keras writes it: there is none.
     with urllib.request.urlopen(f"{tensorboard}/graphs/info") as response:

@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -8,11 +7,6 @@ from keras_concatplexer.layers.image_multiplexer import TRANSFORMS
 
 # The contextual transform is trained, so that its variance is no one's choice.
 LINEAR = [transform for transform in TRANSFORMS if transform != "contextual"]
-
-
-@pytest.fixture(autouse=True)
-def fixed_seed():
-    keras.utils.set_random_seed(0)
 
 
 def normal(*shape, seed=0):

@@ -15,7 +15,9 @@ def wide_vit():
     return kcp.vit.keras_cv_vit(size, (16, 16, 3), 7)
 
 
-@pytest.mark.parametrize("scope", ["group", "image"])
+@pytest.mark.parametrize(
+    "scope", ["group", pytest.param("image", marks=pytest.mark.large)]
+)
 def test_a_wider_backbone(tiny_vit, wide_vit, images, scramble, tmp_path, scope):
     options = {"patchifier_depth": 1, "attention_scope": scope}
     model = kcp.ConcatPlexer(tiny_vit, 2, backbone=wide_vit, **options)

@@ -24,7 +24,9 @@ def copied(model, num_mux, make_vit, **options):
     return alone
 
 
-@pytest.mark.parametrize("scope", ["group", "image"])
+@pytest.mark.parametrize(
+    "scope", ["group", pytest.param("image", marks=pytest.mark.large)]
+)
 def test_each_n_equals_an_independent_model_with_its_weights(
     elastic, make_vit, images, scope
 ):
@@ -89,6 +91,7 @@ def test_every_weight_gets_a_gradient_at_any_batch_size(elastic, images):
         assert np.abs(gradient).max() > 0, weight.path
 
 
+@pytest.mark.usefixtures("eager")
 def test_fit_evaluate_predict_with_a_last_batch_of_one(elastic, images):
     model, labels = elastic(in_place_weight=1.0), np.arange(9) % 10
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -181,6 +184,7 @@ def test_an_unknown_n(elastic):
         elastic().at(3)
 
 
+@pytest.mark.usefixtures("eager")
 def test_at_is_compiled_as_its_parent(tiny_vit, images):
     model = kcp.ElasticConcatPlexer(tiny_vit, (1, 2))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -195,6 +199,7 @@ def test_at_is_compiled_as_its_parent(tiny_vit, images):
     model.fit(images(4), np.arange(4), verbose=0)
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_file_keeps_the_compilation(tiny_vit, images, tmp_path):
     model = kcp.ElasticConcatPlexer(tiny_vit, (1, 2))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -211,6 +216,6 @@ def test_a_file_keeps_the_compilation(tiny_vit, images, tmp_path):
 
 
 @pytest.mark.parametrize("weights", [(0, 0, 0), 0.5, ("a", "b", "c"), (1, -1, 2)])
-def test_bad_shares_are_refused(tiny_vit, weights):
+def test_bad_shares_are_refused(same_vit, weights):
     with pytest.raises(ValueError, match="`num_mux_weights` must be 3 positive"):
-        kcp.ElasticConcatPlexer(tiny_vit, NUM_MUX, num_mux_weights=weights)
+        kcp.ElasticConcatPlexer(same_vit, NUM_MUX, num_mux_weights=weights)

@@ -49,6 +49,7 @@ def test_the_seed_decides():
 
 
 @pytest.mark.parametrize("num_mux, scope", [(2, "image"), (1, "group")])
+@pytest.mark.usefixtures("eager")
 def test_without_neighbours_it_is_predict(tiny_vit, images, scramble, num_mux, scope):
     model = kcp.ConcatPlexer(tiny_vit, num_mux, attention_scope=scope)
     scramble(model)
@@ -58,6 +59,7 @@ def test_without_neighbours_it_is_predict(tiny_vit, images, scramble, num_mux, s
     np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("kind", [kcp.ConcatPlexer, kcp.ImageMultiplexerViT])
 def test_one_group_answers_alike_in_any_order(tiny_vit, images, scramble, kind):
     model = scramble(kind(tiny_vit, num_mux=2))

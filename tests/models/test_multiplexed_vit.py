@@ -60,7 +60,9 @@ def test_the_outputs_of_layers_are_those_of_the_model(tiny_vit, images, make):
     assert more(images(3)).shape == (3, 3)
 
 
-@pytest.mark.parametrize("make", [concat, elastic])
+@pytest.mark.parametrize(
+    "make", [concat, pytest.param(elastic, marks=pytest.mark.large)]
+)
 def test_export_of_keras(tiny_vit, images, make, tmp_path):
     model = make(tiny_vit)
     model.export(tmp_path / "model", verbose=False)
@@ -68,6 +70,7 @@ def test_export_of_keras(tiny_vit, images, make, tmp_path):
     np.testing.assert_allclose(loaded.serve(images(3)), model(images(3)), atol=1e-5)
 
 
+@pytest.mark.usefixtures("eager")
 def test_features_are_distilled_by_keras(tiny_vit, images):
     teacher = kcp.vit.with_classes(tiny_vit, 10)
     features = keras.distillation.FeatureDistillation(

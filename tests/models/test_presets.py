@@ -9,7 +9,7 @@ import keras_concatplexer as kcp
 from keras_concatplexer.models.presets import PRESETS, get_preset
 from tests.flops.closed_form import vit_cost
 
-QUICK = {"concatplexer_nano4_n2", "imagemux_nano4_n4", "concatplexer_b16_n2"}
+QUICK = {"concatplexer_nano4_n2", "imagemux_nano4_n4"}
 
 
 def test_the_costs_are_those_of_the_sizes():

@@ -89,6 +89,7 @@ def test_an_n_that_the_model_has_not(make_vit, preprocessor, tmp_path):
         export(model, preprocessor, NAMES, tmp_path, default_num_mux=4)
 
 
+@pytest.mark.usefixtures("unverified")
 def test_versions_count_up_and_old_ones_go(classifier, preprocessor, tmp_path, fill):
     for number in (5, 6, 7):
         fill(tmp_path / "model" / str(number))
@@ -111,15 +112,16 @@ def test_versions_count_up_and_old_ones_go(classifier, preprocessor, tmp_path, f
 
 
 def test_nothing_is_published_when_the_answers_differ(
-    make_vit, preprocessor, tmp_path, monkeypatch
+    classifier, preprocessor, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(exporter, "default_tolerance", lambda precision: -1.0)
     with pytest.raises(VerificationError, match="difference of .* allowed -1e"):
-        export(make_vit(), preprocessor, NAMES, tmp_path)
+        export(classifier, preprocessor, NAMES, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [".savedmodel_export"]
 
 
-@pytest.mark.parametrize("fuse", [True, False])
+@pytest.mark.usefixtures("unverified")
+@pytest.mark.parametrize("fuse", [True, pytest.param(False, marks=pytest.mark.large)])
 def test_the_card_tells_how_it_is_computed(make_vit, preprocessor, tmp_path, fuse):
     precision = "bfloat16" if fuse and multiplies_bfloat16() else "float32"
     version = export(
@@ -129,6 +131,7 @@ def test_the_card_tells_how_it_is_computed(make_vit, preprocessor, tmp_path, fus
     assert (card["fused"], card["precision"]) == (fuse, precision)
 
 
+@pytest.mark.usefixtures("unverified")
 def test_a_model_of_mixed_precision(
     make_vit, preprocessor, tmp_path, global_dtype_policy, scramble
 ):

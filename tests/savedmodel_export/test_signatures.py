@@ -5,7 +5,10 @@ import tensorflow as tf
 import keras_concatplexer as kcp
 from savedmodel_export.signatures import CLASSIFY_METHOD, ServingModule
 
-KINDS = ("vit", "group", "image", "plain")
+KINDS = (
+    *("group", "image"),
+    *(pytest.param(kind, marks=pytest.mark.large) for kind in ("vit", "plain")),
+)
 
 
 def check(outputs, logits, class_names):
@@ -84,8 +87,12 @@ def test_an_elastic_model_answers_at_each_n(make_served, pixels, encoded):
             logits = np.asarray(live(served.preprocessor(pixels[:batch_size])))
             images = pixels[:batch_size].astype("float32")
             check(served.answer(f"predict_n{n}", images), logits, served.class_names)
-            outputs = served.answer(f"serve_bytes_n{n}", encoded[:batch_size])
-            check(outputs, logits, served.class_names)
+            # The others of an N differ from it in how they get their images alone.
+            if n == 4:
+                outputs = served.answer(f"serve_bytes_n{n}", encoded[:batch_size])
+                check(outputs, logits, served.class_names)
+        if n != 4:
+            continue
         images = pixels[:8].astype("float32")
         logits = np.asarray(live(served.preprocessor(images))).reshape(-1, n, 10)
         groups = images.reshape(-1, n, 16, 16, 3)

@@ -51,6 +51,16 @@ def expected_loss(student, teacher, images, labels):
     return (1 - WEIGHT) * hard + WEIGHT * soft
 
 
+@pytest.mark.usefixtures("eager")
+def test_the_loss_of_a_step(make_vit, teacher, images):
+    history, _, expected = one_step(
+        make_vit, teacher, tf.distribute.get_strategy(), images(8)
+    )
+    assert set(history) == {"loss", "accuracy"}
+    assert history["loss"][0] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.large
 @pytest.mark.parametrize("distil", [False, True])
 def test_two_replicas_take_the_step_of_one(
     make_vit, teacher, images, two_replicas, distil
@@ -70,6 +80,7 @@ def test_two_replicas_take_the_step_of_one(
     assert two[0]["loss"][0] == pytest.approx(one[2], rel=1e-5)
 
 
+@pytest.mark.usefixtures("eager")
 def test_validation_is_the_students_own(make_vit, teacher, images):
     student = make_vit()
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
@@ -94,6 +105,7 @@ def test_a_teacher_of_shared_layers_is_refused(make_vit):
         Distillation(vit, kcp.ConcatPlexer(vit, num_mux=2), loss, 0.5, 1.0)
 
 
+@pytest.mark.usefixtures("eager")
 def test_what_layers_of_the_student_add_to_the_loss_counts(make_vit, teacher, images):
     labels = np.eye(10, dtype="float32")[:8]
     losses = {}
@@ -113,6 +125,7 @@ def test_what_layers_of_the_student_add_to_the_loss_counts(make_vit, teacher, im
     assert difference == pytest.approx(float(in_place), rel=1e-4)
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("scope", ["group", "image"])
 def test_class_tokens_are_distilled_too(make_vit, teacher, images, scope):
     labels = np.eye(10, dtype="float32")[:5]

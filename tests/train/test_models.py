@@ -81,6 +81,8 @@ def test_a_frozen_backbone(file, tmp_path):
     assert len(thawed.non_trainable_variables) == 0
 
 
+@pytest.mark.large
+@pytest.mark.usefixtures("eager")
 def test_a_wrapped_vit_works_before_any_fine_tuning(trained_vit, digits_dir, capsys):
     workdir, results = trained_vit
     vit = kcp.bundle.load_model(workdir)

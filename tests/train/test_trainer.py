@@ -9,14 +9,13 @@ import pytest
 
 import keras_concatplexer as kcp
 from train.callbacks.stopping import TrainingStopped
-from train.checkpoint import Checkpoints
 from train.config import Config
 from train.data import load_data
 from train.trainer import Run
 
 
-def test_a_run_leaves_its_files(trained_concatplexer):
-    workdir, results = trained_concatplexer
+def test_a_run_leaves_its_files(tiny_run):
+    workdir, results = tiny_run
     names = {path.name for path in workdir.iterdir()}
     assert names == {
         ".training",
@@ -30,24 +29,31 @@ def test_a_run_leaves_its_files(trained_concatplexer):
         "tensorboard",
     }
     assert json.loads((workdir / "results.json").read_text()) == results
-    assert results["num_test_images"] == 355
-    assert len(results["history"]["val_accuracy"]) == results["epochs"] == 2
-    assert results["gmacs_per_image"] == pytest.approx(0.00197, abs=1e-5)
+    assert results["num_test_images"] == 35
+    assert len(results["history"]["val_accuracy"]) == results["epochs"] == 3
+    model = kcp.bundle.load_model(workdir)
+    macs = kcp.flops.count(model).macs_per_image
+    assert results["gmacs_per_image"] == pytest.approx(macs / 1e9)
 
 
-def test_training_learns(trained_vit, trained_concatplexer):
+@pytest.mark.large
+def test_a_vit_learns(trained_vit):
     assert trained_vit[1]["test_accuracy"] > 0.85
+
+
+@pytest.mark.large
+def test_a_wrapped_vit_learns(trained_concatplexer):
     assert trained_concatplexer[1]["test_accuracy"] > 0.85
 
 
-def test_results_are_of_the_saved_models(trained_concatplexer, digits_dir):
-    workdir, results = trained_concatplexer
-    config = Config(data_dir=str(digits_dir), test_split="test[:355]")
-    data = load_data(config)
-    labels = np.concatenate([labels for _, labels in data.batches("test", 64)])
+def test_results_are_of_the_saved_models(tiny_config, tiny_run):
+    workdir, results = tiny_run
+    # The last of them is smaller, and its last group not full.
+    data = load_data(tiny_config)
+    labels = np.concatenate([labels for _, labels in data.batches("test", 32)])
     for checkpoint in ("best", "last"):
         model = kcp.bundle.load_model(workdir, checkpoint)
-        logits = model.predict(data.batches("test", 64), verbose=0)
+        logits = model.predict(data.batches("test", 32), verbose=0)
         accuracy = np.mean(np.argmax(logits, -1) == labels)
         assert results[checkpoint]["accuracy"] == pytest.approx(accuracy, abs=1e-6)
 
@@ -136,19 +142,8 @@ def test_another_config_in_the_workdir(tiny_config, tmp_path):
         Run(changed, tmp_path)
 
 
-class Killed(BaseException):
-    """Stands for a process that ends without a chance to clean up."""
-
-
 def weights(workdir):
     return kcp.bundle.load_model(workdir, "last").get_weights()
-
-
-@pytest.fixture(scope="module")
-def tiny_run(tiny_config, tmp_path_factory):
-    """An uninterrupted run: its workdir and results."""
-    workdir = tmp_path_factory.mktemp("runs") / "whole"
-    return workdir, Run(tiny_config, workdir).fit()
 
 
 def assert_same_history(ours, theirs, rel):
@@ -157,32 +152,25 @@ def assert_same_history(ours, theirs, rel):
         assert ours[name] == pytest.approx(theirs[name], rel=rel)
 
 
-@pytest.fixture(scope="module")
-def killed_run(tiny_config, tmp_path_factory):
-    """The workdir of a run that was killed while it wrote its third checkpoint."""
-    workdir, save = tmp_path_factory.mktemp("runs") / "killed", Checkpoints.save
+@pytest.fixture
+def killed_run(tiny_run, tmp_path):
+    """What SIGKILL leaves of a run while it writes its third checkpoint.
 
-    def die_in_the_last_epoch(checkpoints, variables, progress):
-        # The models of the epoch are written already.
-        if progress.epochs == 3:
-            raise Killed
-        save(checkpoints, variables, progress)
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Checkpoints, "save", die_in_the_last_epoch)
-        Run(tiny_config, workdir).fit()
+    The models of the epoch are written already. `tests/integration/test_resume.py`
+    kills real processes.
+    """
+    workdir = shutil.copytree(tiny_run[0], tmp_path / "killed")
+    (workdir / "results.json").unlink()
+    checkpoints = workdir / "checkpoints"
+    (checkpoints / "epoch_0003").rename(checkpoints / "epoch_0003.tmp")
+    (checkpoints / "epoch_0003.tmp" / "SHA256SUMS").unlink()
     return workdir
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_been(
-    tiny_config, tiny_run, killed_run, tmp_path
-):
-    shutil.copytree(killed_run, tmp_path, dirs_exist_ok=True)
-    half_written = tmp_path / "checkpoints" / "epoch_0003.tmp"
-    half_written.mkdir()
-    run = Run(tiny_config, tmp_path)
+def test_a_killed_run_goes_on_as_if_nothing_had_been(tiny_config, tiny_run, killed_run):
+    run = Run(tiny_config, killed_run)
     assert run.progress.epochs == 2
-    assert not half_written.exists()
+    assert not (killed_run / "checkpoints" / "epoch_0003.tmp").exists()
     assert run.is_finished is False
     results = run.fit()
 
@@ -191,13 +179,11 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
     best = min(results["history"]["val_loss"])
     assert run.progress.best == best
     assert_same_history(results["history"], whole["history"], rel=1e-4)
-    for ours, theirs in zip(weights(tmp_path), weights(workdir), strict=True):
+    for ours, theirs in zip(weights(killed_run), weights(workdir), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-def test_a_finished_run_is_evaluated_again_and_more_epochs_go_on(
-    tiny_config, tiny_run, tmp_path
-):
+def test_a_finished_run_is_evaluated_again(tiny_config, tiny_run, tmp_path):
     workdir, first = tiny_run
     shutil.copytree(workdir, tmp_path, dirs_exist_ok=True)
     (tmp_path / "results.json").unlink()
@@ -205,18 +191,25 @@ def test_a_finished_run_is_evaluated_again_and_more_epochs_go_on(
     assert json.loads((tmp_path / "results.json").read_text()) == first
     for name in ("best.keras", "last.keras"):
         assert (tmp_path / name).read_bytes() == (workdir / name).read_bytes()
+    fewer = dataclasses.replace(tiny_config, epochs=2)
+    with pytest.raises(ValueError, match="completed 3 epochs: --epochs must be 3"):
+        Run(fewer, tmp_path)
 
+
+@pytest.mark.large
+def test_a_finished_run_goes_on_for_more_epochs(tiny_config, tiny_run, tmp_path):
+    workdir, first = tiny_run
+    shutil.copytree(workdir, tmp_path, dirs_exist_ok=True)
     more = Run(dataclasses.replace(tiny_config, epochs=4), tmp_path).fit()
     assert more["epochs"] == 4 and more["steps"] == 12
     assert more["history"]["val_loss"][:3] == first["history"]["val_loss"]
-    with pytest.raises(ValueError, match="completed 4 epochs: --epochs must be 4"):
-        Run(tiny_config, tmp_path)
 
 
+@pytest.mark.large
 def test_a_run_is_evaluated_and_ended_where_it_stands(
-    tiny_config, killed_run, tmp_path, monkeypatch
+    tiny_config, killed_run, monkeypatch
 ):
-    workdir = shutil.copytree(killed_run, tmp_path / "run")
+    workdir = killed_run
     results = Run(tiny_config, workdir, evaluate_only=True).fit()
     assert results["epochs"] == 2 and len(results["history"]["val_loss"]) == 2
     assert Config.saved_in(workdir).epochs == 3
@@ -247,23 +240,27 @@ def test_nothing_to_evaluate(tiny_config, tmp_path):
         Run(tiny_config, tmp_path, evaluate_only=True)
 
 
-def test_a_run_that_diverged_goes_on_as_told_and_stops_early(
-    tiny_config, tmp_path, capsys
-):
+def test_what_changes_for_the_epochs_to_come_is_said(tiny_config, tmp_path, capsys):
+    Run(tiny_config, tmp_path).close()
+    Run(dataclasses.replace(tiny_config, learning_rate=0.5), tmp_path).close()
+    assert "--learning_rate was 0.001, is 0.5 from epoch 1" in capsys.readouterr().out
+
+
+@pytest.mark.large
+def test_a_run_that_diverged_goes_on_as_told_and_stops_early(tiny_config, tmp_path):
     diverging = dataclasses.replace(tiny_config, learning_rate=1e30, epochs=9)
     with pytest.raises(TrainingStopped, match="epoch 1, step [23].*--learning_rate"):
         Run(diverging, tmp_path).fit()
     assert not (tmp_path / "best.keras").exists()
     # Without learning, no epoch is better than the first.
     config = dataclasses.replace(diverging, learning_rate=0.0, early_stopping=1)
-    run = Run(config, tmp_path)
-    assert "--learning_rate was 1e+30, is 0.0 from epoch 1" in capsys.readouterr().out
-    assert run.fit()["epochs"] == 2
+    assert Run(config, tmp_path).fit()["epochs"] == 2
     again = Run(config, tmp_path)
     assert again.is_finished
     again.close()
 
 
+@pytest.mark.large
 def test_two_replicas(tiny_config, tiny_run, tmp_path):
     config = dataclasses.replace(tiny_config, strategy="mirrored", logical_cpus=2)
     run = Run(config, tmp_path)
@@ -273,6 +270,7 @@ def test_two_replicas(tiny_config, tiny_run, tmp_path):
     assert results["best"]["loss"] == pytest.approx(single["best"]["loss"], rel=1e-3)
 
 
+@pytest.mark.large
 def test_a_student_is_saved_alone(tiny_config, tiny_run, tmp_path):
     vit = kcp.vit.keras_cv_vit(tiny_config.size, (16, 16, 1), num_classes=10)
     vit.save(tmp_path / "best.keras")
@@ -285,6 +283,8 @@ def test_a_student_is_saved_alone(tiny_config, tiny_run, tmp_path):
     assert student.count_params() == tiny_run[1]["parameters"]
     assert list(results["history"]) == list(tiny_run[1]["history"])
 
-    multiplexed = dataclasses.replace(config, teacher=str(tiny_run[0]))
+
+def test_a_multiplexed_teacher_is_refused(tiny_config, tiny_run, tmp_path):
+    multiplexed = dataclasses.replace(tiny_config, teacher=str(tiny_run[0]))
     with pytest.raises(ValueError, match="holds a multiplexed model"):
         Run(multiplexed, tmp_path / "other")

@@ -2,6 +2,7 @@ import json
 import types
 
 import numpy as np
+import pytest
 
 import keras_concatplexer as kcp
 from benchmarks.accuracy import agreement as command
@@ -34,6 +35,7 @@ def test_outlier_channels_cost_the_naive_form_its_answers(tiny_vit, images, scra
     assert naive > 3 * chosen
 
 
+@pytest.mark.large
 def test_a_line_for_each_n_with_outliers(tiny_vit, images, monkeypatch, capsys):
     model = kcp.ElasticConcatPlexer(tiny_vit, (1, 2))
     loaded = (model, images(5), np.arange(5))

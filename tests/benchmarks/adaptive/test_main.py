@@ -48,7 +48,10 @@ def test_without_the_policy_the_latency_grows_as_long_as_the_load_lasts():
     assert halves[0] > 10 * target_of(server) and halves[1] > 1.5 * halves[0]
 
 
-@pytest.mark.parametrize("load", [0.5, 1.0, 1.4, 1.8])
+@pytest.mark.parametrize(
+    "load",
+    [pytest.param(load, marks=pytest.mark.large) for load in (0.5, 1.0, 1.4)] + [1.8],
+)
 @pytest.mark.parametrize("rates", TABLES.values(), ids=TABLES)
 def test_does_not_oscillate(rates, load):
     server = Server(rates, spread=0.1)

@@ -197,6 +197,7 @@ def test_what_was_measured_is_saved_before_what_fails(tmp_path, monkeypatch):
     assert saved["rows"]["vit_b16, float32"]["batches"]["1"]["calls"] == 7
 
 
+@pytest.mark.large
 def test_a_row_is_exported_counted_and_run(tmp_path):
     from benchmarks.speed.exports import Exporter
 

@@ -46,6 +46,8 @@ def mixture(**kwargs):
     )
 
 
+# One for each part of a fused graph; the others join the same parts otherwise.
+QUICK = {"group", "image", "keras-hub vit", "wider backbone", "tome", "mixture, unbind"}
 MODELS = {
     "vit": lambda make_vit: make_vit(),
     "keras-hub vit": hub_vit,
@@ -74,7 +76,13 @@ def fused_function(model, precision):
     return module, tf.function(module).get_concrete_function(spec)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in QUICK else [pytest.mark.large])
+        for name in MODELS
+    ],
+)
 def test_answers_as_the_live_model(name, make_vit, images, scramble):
     model = scramble(MODELS[name](make_vit))
     _, predict = fused_function(model, "float32")
@@ -85,7 +93,14 @@ def test_answers_as_the_live_model(name, make_vit, images, scramble):
         np.testing.assert_allclose(answered, expected, atol=1e-4 * scale)
 
 
-@pytest.mark.parametrize("name", ["vit", "group", "four", "mixture, index", "tome"])
+@pytest.mark.parametrize(
+    "name",
+    ["group"]
+    + [
+        pytest.param(name, marks=pytest.mark.large)
+        for name in ("vit", "four", "mixture, index", "tome")
+    ],
+)
 def test_half_precision_is_near(name, make_vit, images, scramble):
     model = scramble(MODELS[name](make_vit))
     _, predict = fused_function(model, "bfloat16")
@@ -132,7 +147,11 @@ def test_the_last_block_runs_on_what_is_read(make_vit, images):
     assert last(tokens, 17).shape == (2, 32)
 
 
-@pytest.mark.parametrize("name", ["vit", "group", "image", "four"])
+@pytest.mark.parametrize(
+    "name",
+    ["group", "image"]
+    + [pytest.param(name, marks=pytest.mark.large) for name in ("vit", "four")],
+)
 def test_only_the_last_block_is_cheaper_than_trained(name, make_vit):
     model = MODELS[name](make_vit)
     executed = kcp.flops.count_function(FusedClassifier(model), (16, 16, 3), 8)
@@ -164,8 +183,9 @@ def test_what_cannot_be_fused_is_named(make_vit):
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
-def test_a_quantized_model_is_not_fused(tiny_vit):
-    model = kcp.ConcatPlexer(tiny_vit, num_mux=2)
-    model.quantize("int8")
+def test_a_quantized_model_is_not_fused():
+    size = kcp.vit.ViTSize(8, 1, 2, 8, 8)
+    vit = kcp.vit.keras_cv_vit(size, (16, 16, 3), 2)
+    vit.quantize("int8")
     with pytest.raises(CannotFuse, match=r"is quantized \(int8\)"):
-        FusedClassifier(model)
+        FusedClassifier(vit)

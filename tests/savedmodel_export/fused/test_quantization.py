@@ -39,7 +39,15 @@ def relative_error(answered, expected):
     return np.abs(answered - expected).max() / np.abs(expected).max()
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize(
+    "kind",
+    ["elastic"]
+    + [
+        pytest.param(kind, marks=pytest.mark.large)
+        for kind in MODELS
+        if kind != "elastic"
+    ],
+)
 def test_answers_nearly_as_the_model(kind, vit, pictures):
     models = by_num_mux(MODELS[kind](vit))
     classifiers, report = fuse_in_int8(models, pictures, min_agreement=0.0)

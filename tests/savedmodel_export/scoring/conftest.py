@@ -1,5 +1,6 @@
 """Images as files, and jobs on exported models that other tests share."""
 
+import numpy as np
 import pytest
 
 from savedmodel_export.scoring.job import Job, Settings
@@ -34,6 +35,27 @@ def make_job(make_served, folder, tmp_path):
         return job
 
     return make
+
+
+class QuickModel:
+    """Answers at once, and as it likes."""
+
+    def answer(self, contents):
+        good = [i for i, content in enumerate(contents) if content != b"text"]
+        logits = np.eye(10, dtype="float32")[[i % 10 for i in good]]
+        outputs = {
+            "logits": logits,
+            "probabilities": logits,
+            "class_ids": logits.argmax(-1),
+        }
+        wrong = set(range(len(contents))) - set(good)
+        return good, outputs if good else {}, dict.fromkeys(wrong, "Not an image")
+
+
+@pytest.fixture
+def quick_model():
+    """What stands for a `Model` where its answers are not what is tested."""
+    return QuickModel()
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,9 @@ def models(make_served):
     return get
 
 
-@pytest.mark.parametrize("kind", ["group", "image"])
+@pytest.mark.parametrize(
+    "kind", ["group", pytest.param("image", marks=pytest.mark.large)]
+)
 def test_images_that_cannot_be_decoded_are_left_out(
     models, make_served, pixels, encoded, kind
 ):

@@ -16,7 +16,9 @@ def read(job, name):
         return pyarrow.parquet.read_table(file)
 
 
-@pytest.mark.parametrize("kind", ["group", "image"])
+@pytest.mark.parametrize(
+    "kind", ["group", pytest.param("image", marks=pytest.mark.large)]
+)
 def test_a_shard(make_job, load, make_served, pixels, kind):
     job = make_job(kind, shard_size=9, top_k=3, outputs=("logits", "probabilities"))
     steps = []
@@ -42,26 +44,26 @@ def test_a_shard(make_job, load, make_served, pixels, kind):
     assert "Not an image" in errors["reason"][0]
 
 
-def test_without_errors_there_is_no_table_of_them(make_job, load, folder):
+def test_without_errors_there_is_no_table_of_them(make_job, quick_model, folder):
     for i in (3, 7):
         (folder / f"{i}.png").unlink()
     job = make_job("image")
-    score_shard(job, load(job), job.plan.shards[0])
+    score_shard(job, quick_model, job.plan.shards[0])
     assert Folder(job.output).names() == {"manifest.json", "part-00000.parquet"}
 
 
-def test_too_many_errors_leave_no_table(make_job, load):
+def test_too_many_errors_leave_no_table(make_job, quick_model):
     job = make_job("image", share=0.2, shard_size=9)
     with pytest.raises(
         TooManyErrorsError, match="2 of 9 images .*error_share=0.2.*7.png: Not an"
     ):
-        score_shard(job, load(job), job.plan.shards[0])
+        score_shard(job, quick_model, job.plan.shards[0])
     assert Folder(job.output).names() == {"manifest.json"}
     # Those of the shards before count, too.
     job = dataclasses.replace(job, max_error_share=0.3)
     with pytest.raises(TooManyErrorsError, match="3 of 9 images"):
-        score_shard(job, load(job), job.plan.shards[0], errors_before=2)
-    assert score_shard(job, load(job), job.plan.shards[0]).errors == 2
+        score_shard(job, quick_model, job.plan.shards[0], errors_before=2)
+    assert score_shard(job, quick_model, job.plan.shards[0]).errors == 2
 
 
 class Source:
@@ -74,15 +76,15 @@ class Source:
         yield from self.images
 
 
-def test_a_number_of_images_that_is_not_known(make_job, load, encoded):
+def test_a_number_of_images_that_is_not_known(make_job, quick_model, encoded):
     job = make_job("image")
     images = [Image(str(i), content) for i, content in enumerate(encoded)]
     images[4] = Image("4", error="gone")
     job = dataclasses.replace(job, plan=Plan((), None, ""), max_error_share=0.2)
-    assert score_shard(job, load(job), Shard(0, Source(images))) == Counts(8, 1)
+    assert score_shard(job, quick_model, Shard(0, Source(images))) == Counts(8, 1)
     job = dataclasses.replace(job, max_error_share=0.1)
     with pytest.raises(TooManyErrorsError, match="1 of the images"):
-        score_shard(job, load(job), Shard(1, Source(images)))
+        score_shard(job, quick_model, Shard(1, Source(images)))
 
 
 def test_answers_that_are_not_finite(make_job):
@@ -121,8 +123,8 @@ def test_a_failure_of_the_model_leaves_nothing(make_job):
 
 
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
-def test_other_formats(make_job, load, format, tmp_path):
+def test_other_formats(make_job, quick_model, format, tmp_path):
     job = make_job("image", format=format, top_k=2)
-    counts = score_shard(job, load(job), job.plan.shards[0])
+    counts = score_shard(job, quick_model, job.plan.shards[0])
     assert job.finished() == {0: counts} and counts == Counts(4, 1)
     assert "class_id" in (tmp_path / "scores" / f"part-00000.{format}").read_text()

@@ -8,7 +8,9 @@ from tensorflow_serving.apis import prediction_log_pb2
 from savedmodel_export.serving.warmup import write_warmup
 
 
-@pytest.mark.parametrize("kind", ["vit", "group"])
+@pytest.mark.parametrize(
+    "kind", ["group", pytest.param("vit", marks=pytest.mark.large)]
+)
 def test_records_parsed_back_and_replayed(make_served, kind):
     served = make_served(kind)
     path = served.version / "assets.extra" / "tf_serving_warmup_requests"

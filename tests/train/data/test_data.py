@@ -93,7 +93,9 @@ def test_a_run_that_goes_on_sees_what_an_uninterrupted_one_would(config):
         np.testing.assert_array_equal(labels, same_labels)
 
 
-@pytest.mark.parametrize("num_images", [1, 31, 32, 33])
+@pytest.mark.parametrize(
+    "num_images", [pytest.param(n, marks=pytest.mark.large) for n in (1, 31, 32)] + [33]
+)
 def test_evaluation_is_exact_for_any_number_of_images(config, two_replicas, num_images):
     data = load_data(dataclasses.replace(config, test_split=f"test[:{num_images}]"))
     model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(10)])

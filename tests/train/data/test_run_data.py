@@ -72,6 +72,7 @@ def test_other_data_is_refused(data, tmp_path, changes, message):
         check_same_data(tmp_path, changed)
 
 
+@pytest.mark.large
 def test_a_class_that_came_or_went(tmp_path):
     def files(*classes):
         for index in range(4):

@@ -181,6 +181,7 @@ def test_in_group_scope_company_does_matter(servicers, pixels, encoded, tmp_path
     assert np.abs(alone - together).max() > 1e-3
 
 
+@pytest.mark.large
 @PROTOCOLS
 def test_an_elastic_model_switches_with_every_request(
     make_served, servicers, connect, pixels, protocol
@@ -199,7 +200,7 @@ def test_an_elastic_model_switches_with_every_request(
 
 @PROTOCOLS
 def test_a_corrupt_image_is_an_invalid_argument(connect, encoded, protocol):
-    client = connect("vit", protocol)
+    client = connect("image", protocol)
     with pytest.raises(RequestError, match="Not an image") as caught:
         client.predict({"image_bytes": [encoded[0], b"text"]}, "serve_bytes")
     assert caught.value.fault == INPUT
@@ -207,10 +208,10 @@ def test_a_corrupt_image_is_an_invalid_argument(connect, encoded, protocol):
 
 
 def test_messages_above_the_stock_limit(servicers):
-    _, address, _ = servicers("vit")
+    _, address, _ = servicers("image")
     images = np.zeros((2000, 16, 16, 3), "float32")
     assert images.nbytes > 4 * 2**20
-    outputs = GrpcClient(address, "vit").predict({"images": images})
+    outputs = GrpcClient(address, "image").predict({"images": images})
     assert outputs["logits"].shape == (2000, 10)
 
 
@@ -221,9 +222,9 @@ def test_only_the_corrupt_file_gets_an_error(
     for index, content in enumerate(contents):
         (tmp_path / f"{index}.png").write_bytes(content)
     paths, _ = find_images([tmp_path])
-    class_ids = make_served("vit").live(pixels[:7]).argmax(-1)
+    class_ids = make_served("image").live(pixels[:7]).argmax(-1)
     for concurrency in (1, 4):
-        batches = Classification(connect("vit", "grpc"), 3, concurrency).rows(paths)
+        batches = Classification(connect("image", "grpc"), 3, concurrency).rows(paths)
         rows = [row for batch in batches for row in batch]
         assert [row["file"] for row in rows] == [str(path) for path in paths]
         assert [row["class_id"] for row in rows[:7]] == class_ids.tolist()
