@@ -57,6 +57,7 @@ def test_a_backbone_of_the_same_width_needs_no_projection(tiny_vit, images):
         assert model(images(3)).shape == (3, 3)
 
 
+@pytest.mark.large
 def test_an_elastic_model_shares_its_backbone(tiny_vit, wide_vit, images, tmp_path):
     model = kcp.ElasticConcatPlexer(tiny_vit, (1, 2), backbone=wide_vit)
     assert model(images(6), training=True).shape == (6, 7)

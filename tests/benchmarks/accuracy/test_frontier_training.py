@@ -91,6 +91,7 @@ def test_other_settings_and_seeds_are_other_rows_and_other_places_are_not(
     assert len(trained) == 4
 
 
+@pytest.mark.large
 def test_what_rows_start_from(compare, trained, monkeypatch, make_vit):
     vit = kcp.vit.keras_cv_vit("vit_nano4", (16, 16, 1), 10)
     monkeypatch.setattr(frontier_training.trained, "load_model", lambda _: vit)

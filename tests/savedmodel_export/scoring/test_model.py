@@ -42,6 +42,7 @@ def test_none_can_be_decoded(models):
     assert models("group").answer([b"x", b""])[:2] == ([], {})
 
 
+@pytest.mark.large
 def test_another_n(make_served, pixels, encoded):
     info = ModelInfo(make_served("elastic").version, num_mux=4)
     assert info.signature == "serve_bytes_n4" and info.mixes_images
