@@ -11,6 +11,7 @@ COMMANDS = (
     "curves",
     "speed.throughput",
     "speed.scaling",
+    "speed.scoring.__main__",
     "speed.training_steps",
     "accuracy.multiplexers",
     "accuracy.slot_bias",

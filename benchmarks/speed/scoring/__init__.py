@@ -1,0 +1,1 @@
+"""The scoring of image files against the exported model alone."""
