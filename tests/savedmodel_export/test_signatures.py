@@ -121,6 +121,44 @@ def test_values_that_are_not_finite(make_served, pixels, kind):
     np.testing.assert_allclose(logits[others], expected[others], atol=1e-5)
 
 
+@pytest.mark.large
+@pytest.mark.parametrize("kind", ["image", "group"])
+def test_200_random_companies(make_served, kind):
+    served, rng = make_served(kind), np.random.default_rng(0)
+    pool = rng.uniform(0, 255, (32, 2, 16, 16, 3)).astype("float32")
+    # What is alone in a request: an image, or a group where that is what is answered.
+    alone = np.concatenate([served.live(group[None, 0]) for group in pool])
+    groups = np.stack([served.live(group) for group in pool])
+    worst, flips, spoilt = {}, 0, 0
+    for _ in range(200):
+        chosen = rng.integers(0, len(pool), rng.integers(1, 18))
+        bad = rng.integers(0, len(chosen)) if len(chosen) > 1 else None
+        for name in ("serving_default", "serve_groups"):
+            given = pool[chosen, 0] if name == "serving_default" else pool[chosen]
+            if name == "serve_groups":
+                expected = groups[chosen]
+            else:
+                expected = alone[chosen] if kind == "image" else served.live(given)
+            answers = served.answer(name, given)
+            assert np.isfinite(answers["logits"]).all()
+            difference = np.abs(answers["logits"] - expected).max()
+            difference /= np.abs(expected).max()
+            worst[name] = max(worst.get(name, 0), difference)
+            flips += (answers["class_ids"] != expected.argmax(-1)).sum()
+            if bad is None or (kind, name) == ("group", "serving_default"):
+                # Flat images that are not finite are refused there.
+                continue
+            given[bad] = np.nan
+            others = np.arange(len(chosen)) != bad
+            logits = served.answer(name, given)["logits"]
+            assert np.isnan(logits[bad]).all()
+            spoilt += (~np.isfinite(logits[others])).sum()
+            np.testing.assert_allclose(logits[others], expected[others], atol=1e-4)
+    words = {name: f"{value:.1e}" for name, value in worst.items()}
+    print(f"\n{kind} scope: {words} of the logits, {flips} flips, {spoilt} spoilt")
+    assert max(worst.values()) < 1e-5 and flips == spoilt == 0
+
+
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_input_dtype_and_channels(channels, encode):
     preprocessor = kcp.preprocessing.ImagePreprocessor((8, 8, channels))

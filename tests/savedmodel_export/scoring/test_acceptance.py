@@ -97,6 +97,33 @@ def test_answers_of_the_live_model(make_served, images, tmp_path, kind):
     assert table["class_id"].to_pylist() == expected.argmax(-1).tolist()
 
 
+@pytest.mark.parametrize("kind", ["image", "group"])
+def test_beam_gives_the_tables_of_one_machine(make_served, images, tmp_path, kind):
+    pytest.importorskip("apache_beam")
+    folder, _ = images
+    chosen = [f"--model={make_served(kind).version}", f"--input={folder}"]
+    chosen += ["--shard_size=1000", "--outputs=logits"]
+    runs = {
+        "local": [],
+        "one worker": ["--direct_running_mode=in_memory"],
+        "two workers": [
+            "--direct_num_workers=2",
+            "--direct_running_mode=multi_processing",
+        ],
+    }
+    tables, seconds = {}, {}
+    for name, options in runs.items():
+        runner = ["--runner=DirectRunner", *options] if options else []
+        started = time.monotonic()
+        finish(*chosen, *runner, f"--output={tmp_path / name}")
+        seconds[name] = round(time.monotonic() - started)
+        tables[name] = read(tmp_path / name)
+    same = {name: table.equals(tables["local"]) for name, table in tables.items()}
+    print(f"\n{kind}: equal {same}, seconds {seconds}")
+    assert tables["local"].num_rows == NUM_IMAGES
+    assert all(same.values())
+
+
 def test_broken_files(make_served, encoded, bombs, tmp_path):
     folder = tmp_path / "images"
     rng = random.Random(1)
