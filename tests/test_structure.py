@@ -35,6 +35,7 @@ LIBRARY_IMPORTS = {
     "bundle": {"arguments", "preprocessing"},
     "image_formats": set(),
     "image_decoding": {"image_formats"},
+    "reasons": set(),
 }
 # The parts that are TensorFlow graphs; the package itself does not import them.
 TENSORFLOW_PARTS = {"image_decoding", "image_formats"}

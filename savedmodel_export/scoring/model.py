@@ -2,13 +2,10 @@
 
 import hashlib
 import pathlib
-import re
 
 from savedmodel_export.model_card import FILE_NAME, read_model_card
 
 LABELS = "assets.extra/labels.txt"
-# What TensorFlow adds to a message.
-NODES = re.compile(r"\[\[\{\{|\[\[\w+/|\[Op:")
 
 
 class ModelInfo:
@@ -155,10 +152,7 @@ def _joined(parts):
 
 
 def _reason(error):
-    """TensorFlow's reason, without the names of the graph's nodes around it."""
-    message = error.message.rpartition("<stack traces unavailable>")[2]
-    message = NODES.split(message, maxsplit=1)[0]
-    if (start := "assertion failed: ") in message:
-        # The parts of a sentence of ours, each in brackets.
-        message = re.sub(r"[\[\]]", "", message.partition(start)[2])
-    return " ".join(message.split())[:500] or "cannot be decoded"
+    # With the library comes Keras.
+    from keras_concatplexer.reasons import reason_of
+
+    return reason_of(error)

@@ -1,14 +1,26 @@
 """The commands as a user types them, each in its own process."""
 
 import json
+import os
+import pathlib
 import subprocess
 import sys
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 import tensorflow as tf
 
-from tests.train.data.messy_folder import BAD, make_messy_folder
+from tests.savedmodel_export.batching_server import Servicer
+from tests.savedmodel_export.conftest import Served
+from tests.savedmodel_export.rest_server import start_rest
+from tests.train.data.messy_folder import (
+    BAD,
+    WITH_ANSWER,
+    WITHOUT_ANSWER,
+    make_messy_folder,
+)
+from train import Config, load_data
 
 
 def run(*command):
@@ -58,7 +70,7 @@ def test_a_messy_folder_from_training_to_the_served_answer(tmp_path):
     )
     result = run(*train)
     assert result.returncode == 1 and "Traceback" not in result.stderr
-    assert "train/cat/truncated.jpg: " in result.stderr
+    assert "train/cat/truncated.jpg: Invalid JPEG data" in result.stderr
     result = run(*train, "--bad_images=skip")
     assert result.returncode == 0, result.stderr
     assert "train: cat 9, dog 6" in result.stdout
@@ -71,11 +83,56 @@ def test_a_messy_folder_from_training_to_the_served_answer(tmp_path):
     export = ("savedmodel_export", f"--workdir={workdir}")
     result = run(*export, f"--export_dir={tmp_path / 'out'}")
     assert result.returncode == 0, result.stderr
-    model = tf.saved_model.load(result.stdout.strip().splitlines()[-1])
-    names = [f"train/dog/{name}.png" for name in ("upright", "turned")]
-    contents = tf.constant([(folder / name).read_bytes() for name in names])
-    upright, turned = model.signatures["serve_bytes"](image_bytes=contents)["logits"]
+    version = pathlib.Path(result.stdout.strip().splitlines()[-1])
+    served = Served(None, None, version)
+    pair = [f"train/dog/{name}.png" for name in ("upright", "turned")]
+    contents = [(folder / name).read_bytes() for name in pair]
+    upright, turned = served.answer("serve_bytes", contents)["logits"]
     np.testing.assert_array_equal(upright, turned)
+    # In training: the only two images that are not of one color.
+    data = load_data(Config.saved_in(workdir))
+    images = np.concatenate([x for x, _ in data.batches("train", 4)])
+    upright, turned = images[np.ptp(images, axis=(1, 2)).max(-1) > 0.5]
+    np.testing.assert_array_equal(upright, turned)
+
+    server, address = start_rest(Servicer(served, [1, 2, 4, 8]))
+    result = run(
+        *("savedmodel_export.client", str(folder), "--model=messy"),
+        *(f"--rest={address}", f"--output={tmp_path / 'answers.jsonl'}"),
+    )
+    server.shutdown()
+    number = len(WITH_ANSWER) + len(WITHOUT_ANSWER)
+    said = f"{len(WITHOUT_ANSWER)} of {number} files were not classified"
+    assert result.returncode == 1 and said in result.stderr, result.stderr
+    answers, errors = (
+        [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
+        for name in ("answers.jsonl", "answers.errors.jsonl")
+    )
+    client = {os.path.relpath(row.pop("file"), folder): row for row in answers}
+    wrong = {os.path.relpath(row["file"], folder) for row in errors}
+    assert (set(client), wrong) == (WITH_ANSWER, WITHOUT_ANSWER)
+    assert client[pair[0]] == pytest.approx(client[pair[1]])
+
+    result = run(
+        *("savedmodel_export.scoring", f"--model={version}", f"--input={folder}"),
+        *(f"--output={tmp_path / 'scores'}", "--max_error_share=0.5"),
+    )
+    said = f"{len(WITH_ANSWER)} images scored, {len(WITHOUT_ANSWER)} errors"
+    assert result.returncode == 0 and said in result.stderr, result.stderr
+    scores, errors = (
+        pyarrow.parquet.read_table(tmp_path / "scores" / f"{name}-00000.parquet")
+        for name in ("part", "errors")
+    )
+    scored = {row.pop("key"): row for row in scores.to_pylist()}
+    assert (set(scored), set(errors["key"].to_pylist())) == (
+        WITH_ANSWER,
+        WITHOUT_ANSWER,
+    )
+    assert scored[pair[0]] == pytest.approx(scored[pair[1]])
+    assert {key: row["class"] for key, row in scored.items()} == {
+        key: row["class"] for key, row in client.items()
+    }
+    print(f"\n{said}; the client and the table agree")
 
 
 @pytest.mark.large

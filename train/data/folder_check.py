@@ -1,7 +1,6 @@
 """Checks every file of a folder before a run starts."""
 
 import os
-import re
 import sys
 import time
 
@@ -9,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_concatplexer.image_decoding import decode_image
+from keras_concatplexer.reasons import reason_of
 
 from .folders import OTHER_IMAGES
 
@@ -82,10 +82,7 @@ def _why(path):
     try:
         _size(os.fsencode(path))
     except tf.errors.OpError as error:
-        found = re.search(r"assertion failed: (.*)", error.message)
-        text = found[1] if found else error.message.splitlines()[-1]
-        text = re.sub(r"\{\{.*?\}\}|\[Op:.*|[\[\]]", "", text)
-        return " ".join(text.split())
+        return reason_of(error)
     return "could be decoded only at the second try"
 
 
