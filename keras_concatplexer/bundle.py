@@ -90,9 +90,21 @@ def check_class_names(names, num_classes):
     They stand one per line in `labels.txt` and are read by people, so each is one
     line, and no two differ in nothing but case and spaces.
 
+    Args:
+        names: sequence of str; empty or `None` for a model of features.
+        num_classes: int; `None` for a model of features.
+
     Raises:
         ValueError: if the names are not `num_classes` such texts.
     """
+    if num_classes is None:
+        if names:
+            raise ValueError(
+                "A model of features has no classes: pass class_names=None. Received: "
+                f"{len(names)} names"
+            )
+        return
+    names = names or ()
     if len(names) != num_classes:
         raise ValueError(
             f"Expected one name for each of the model's {num_classes} classes. "

@@ -19,10 +19,39 @@ class ImageClassifier(keras.Model):
     that a file would lose the freezing, and with it the optimizer's state, which has
     an entry per trainable weight.
 
-    A subclass calls `note_weights` at the end of its constructor.
+    A subclass calls `note_weights` at the end of its constructor, and tells its
+    `head_layer`.
     """
 
     _quantization = None
+    _features = None
+
+    # === Features ===
+
+    @property
+    def head_layer(self):
+        """The layer of this model's graph behind the features."""
+        raise NotImplementedError
+
+    @property
+    def features(self):
+        """Model, images -> float32 features `(batch_size, hidden_dim)`.
+
+        What stands in front of the classifier's dense layer; of a model that was
+        built without one (`num_classes=None`), its own output. It shares this model's
+        weights.
+        """
+        if self._features is None:
+            head = self.head_layer
+            tensor = head.input if is_classifier(self) else head.output
+            model = keras.Model(
+                self.input,
+                keras.layers.Identity(dtype="float32", name="features")(tensor),
+                name=f"{self.name}_features",
+            )
+            # Kept out of Keras' tracking: its layers are this model's.
+            object.__setattr__(self, "_features", model)
+        return self._features
 
     # === Images ===
 
@@ -143,6 +172,11 @@ class ImageClassifier(keras.Model):
         return [
             index for index, weight in enumerate(self.weights) if not weight.trainable
         ]
+
+
+def is_classifier(model):
+    """Whether a model answers with logits; else with features."""
+    return not isinstance(model, ImageClassifier) or bool(model.head_layer.weights)
 
 
 def _warn_of_pixels(images):

@@ -18,8 +18,13 @@ from savedmodel_export.choices import (
     SAVED_MODEL,
 )
 from savedmodel_export.fused.calibration_images import check_calibration, preprocessed
-from savedmodel_export.inference import infer_at_each, variables_of
-from savedmodel_export.model_card import write_labels, write_model_card
+from savedmodel_export.inference import infer_at_each, live_outputs, variables_of
+from savedmodel_export.model_card import (
+    num_classes_of,
+    sizes,
+    write_labels,
+    write_model_card,
+)
 from savedmodel_export.publishing import writing
 from savedmodel_export.release import new_version
 from savedmodel_export.serving.batching import (
@@ -30,7 +35,7 @@ from savedmodel_export.serving.warmup import write_warmup
 from savedmodel_export.signatures import GROUPS, ServingModule, input_spec, save
 from savedmodel_export.verify.verification import (
     default_tolerance,
-    finite_answers,
+    finite,
     verify,
 )
 
@@ -71,10 +76,11 @@ def export(
     ```
 
     Args:
-        model: Keras classifier, trained: a plain ViT, a multiplexed or an elastic one.
+        model: trained: a plain ViT, a multiplexed or an elastic model, or any other
+            Keras classifier; or a model of features (`num_classes=None`).
         preprocessor: `keras_concatplexer.preprocessing.ImagePreprocessor` that made
             the model's images; it becomes a part of the exported graph.
-        class_names: sequence of str, one per class.
+        class_names: sequence of str, one per class; `None` for a model of features.
         export_dir: folder of the versions; made if missing.
         fuse: bool. Whether to export the fused graph of a ViT
             (`fused.FusedClassifier`); what cannot be fused is exported as it is,
@@ -86,7 +92,8 @@ def export(
         calibration: array `(n, *image_shape)`, n >= 32, for int8: images like those
             to come, values 0 to 255. Their last quarter judges the result.
         int8_min_agreement: float. The least share of these whose best class must be
-            that of float32; as many products as that takes stay in bfloat16.
+            that of float32, or the least mean cosine of features; as many products as
+            that takes stay in bfloat16.
         input_dtype: `"float32"` or `"uint8"`, of the images.
         max_pixels: int. Encoded images of more pixels are refused.
         max_bytes: int. Encoded images of more bytes are refused.
@@ -110,7 +117,8 @@ def export(
         ValueError: if the parts do not fit, or `export_dir` cannot be written.
         VerificationError: if the reloaded SavedModel does not answer as the model.
     """
-    check_class_names(class_names, model.output_shape[-1])
+    check_class_names(class_names, num_classes_of(model))
+    class_names = class_names or None
     one_of("input_dtype", input_dtype, INPUT_DTYPES)
     positive_int("max_pixels", max_pixels)
     positive_int("max_bytes", max_bytes)
@@ -138,7 +146,7 @@ def export(
         inference = inferences[num_mux]
         int8 = {} if inference.int8 is None else {INT8: inference.int8.card()}
         module = ServingModule(
-            {n: each.predict for n, each in inferences.items()},
+            {n: each.outputs for n, each in inferences.items()},
             variables_of(inferences),
             *(preprocessor, class_names, num_mux),
             input_dtype=input_dtype,
@@ -152,7 +160,8 @@ def export(
             if not mixes:
                 # A server with per-model batching joins requests where it finds this.
                 write_batching_params(release.folder, batch_sizes)
-            write_labels(release.folder / LABELS, class_names)
+            if class_names is not None:
+                write_labels(release.folder / LABELS, class_names)
             write_model_card(
                 release.folder,
                 model,
@@ -160,7 +169,7 @@ def export(
                 format=SAVED_MODEL,
                 mixes_images=mixes,
                 image_shape=preprocessor.image_shape,
-                num_classes=len(class_names),
+                **sizes(model),
                 precision=inference.precision,
                 fused=inference.fused,
                 signatures=sorted(module.signatures),
@@ -191,7 +200,8 @@ def _noise(models, preprocessor):
 
 
 def _check(folder, module, models, preprocessor, class_names, images, tolerance):
-    inputs, logits = {}, {}
+    inputs, answers = {}, {}
+    live = {n: live_outputs(model) for n, model in models.items()}
     for name, function in module.signatures.items():
         num_mux = module.num_mux_of[name]
         full = np.take(images, range(3 * num_mux), axis=0, mode="wrap")
@@ -199,8 +209,11 @@ def _check(folder, module, models, preprocessor, class_names, images, tolerance)
         in_groups = name.startswith(GROUPS)
         given = full if in_groups or num_mux == 1 else full[:-1]
         inputs[name] = _request(name, given, num_mux, function)
-        logits[name] = finite_answers(models[num_mux], preprocessor(given))
-    verify(folder, inputs, logits, class_names, tolerance)
+        answers[name] = {
+            output: finite(values, models[num_mux].name)
+            for output, values in live[num_mux](preprocessor(given)).items()
+        }
+    verify(folder, inputs, answers, class_names or (), tolerance)
 
 
 def _request(name, images, num_mux, function):

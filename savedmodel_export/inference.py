@@ -3,9 +3,11 @@
 import dataclasses
 from collections.abc import Callable
 
+import keras
 from absl import logging
 
 from keras_concatplexer.arguments import one_of
+from keras_concatplexer.classifier import ImageClassifier, is_classifier
 from savedmodel_export.choices import INT8, INT8_MIN_AGREEMENT, PRECISIONS
 from savedmodel_export.fused.classifier import CannotFuse, FusedClassifier
 from savedmodel_export.fused.cpu import multiplies_bfloat16, multiplies_int8
@@ -18,7 +20,10 @@ class Inference:
     """A computation to export.
 
     Attributes:
-        predict: function, preprocessed images -> logits.
+        predict: function, preprocessed images -> logits, or features of a model without
+            a classifier.
+        outputs: function, preprocessed images -> dict with `features`, where the model
+            has them, and `logits` of a classifier.
         variables: list of the `tf.Variable`s that it reads, each once.
         precision: str, of its weights and tokens.
         fused: bool.
@@ -26,6 +31,7 @@ class Inference:
     """
 
     predict: Callable
+    outputs: Callable
     variables: list
     precision: str
     fused: bool
@@ -66,11 +72,12 @@ def choose_inference(model, fuse=True, precision="float32", shares_with=None):
             fused = FusedClassifier(
                 model, precision, shares_with and shares_with.predict
             )
-            return Inference(fused, list(fused.variables), precision, True)
+            return _fused(fused, precision)
         except CannotFuse as error:
             logging.warning("Exporting the plain graph, at full cost: %s", error)
     return Inference(
         lambda images: model(images, training=False),
+        live_outputs(model),
         [variable.value for variable in model.variables],
         model.compute_dtype,
         False,
@@ -127,10 +134,26 @@ def _infer_in_int8(models, fuse, calibration, min_agreement):
         raise ValueError(
             f"precision='int8' needs a model that can be fused. {error}"
         ) from error
-    return {
-        n: Inference(fused, list(fused.variables), INT8, True, report)
-        for n, fused in classifiers.items()
-    }
+    return {n: _fused(fused, INT8, report) for n, fused in classifiers.items()}
+
+
+def _fused(classifier, precision, report=None):
+    variables = list(classifier.variables)
+    return Inference(classifier, classifier.outputs, variables, precision, True, report)
+
+
+def live_outputs(model):
+    """Returns function, preprocessed images -> dict, as of `Inference.outputs`.
+
+    It calls the Keras layers of the model.
+    """
+    if not isinstance(model, ImageClassifier):
+        return lambda images: {"logits": model(images, training=False)}
+    tensors = {"features": model.features.output}
+    if is_classifier(model):
+        tensors["logits"] = model.output
+    whole = keras.Model(model.input, tensors)
+    return lambda images: whole(images, training=False)
 
 
 def variables_of(inferences):

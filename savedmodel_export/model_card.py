@@ -53,6 +53,23 @@ def write_model_card(
     path.write_text(json.dumps(card, indent=2, default=str) + "\n", "utf-8")
 
 
+def sizes(model):
+    """Returns the widths of a model's answers, as entries of a card."""
+    from keras_concatplexer.classifier import ImageClassifier
+
+    entries = {"num_classes": num_classes_of(model)}
+    if isinstance(model, ImageClassifier):
+        entries["num_features"] = model.features.output_shape[-1]
+    return {name: size for name, size in entries.items() if size is not None}
+
+
+def num_classes_of(model):
+    """Returns int, or `None` for a model of features."""
+    from keras_concatplexer.classifier import is_classifier
+
+    return model.output_shape[-1] if is_classifier(model) else None
+
+
 def write_labels(path, class_names):
     """Writes the names of the classes, one per line."""
     path.parent.mkdir(exist_ok=True)

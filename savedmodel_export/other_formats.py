@@ -1,7 +1,8 @@
 """The same model for other runtimes: ONNX, LiteRT and OpenVINO, as Keras exports them.
 
-A version holds one function, `images` -> logits: flat float32 images, values 0 to
-255, any batch size, preprocessing included. Nothing here is for TensorFlow Serving.
+A version holds one function, `images` -> logits or features: flat float32 images,
+values 0 to 255, any batch size, preprocessing included. Nothing here is for TensorFlow
+Serving.
 """
 
 import warnings
@@ -13,13 +14,18 @@ from keras_concatplexer.arguments import one_of
 from keras_concatplexer.bundle import check_class_names
 from keras_concatplexer.models import mixes_images
 from savedmodel_export.formats import FORMATS
-from savedmodel_export.model_card import write_labels, write_model_card
+from savedmodel_export.model_card import (
+    num_classes_of,
+    sizes,
+    write_labels,
+    write_model_card,
+)
 from savedmodel_export.publishing import writing
 from savedmodel_export.release import new_version
 from savedmodel_export.verify.verification import (
     VerificationError,
     default_tolerance,
-    finite_answers,
+    finite,
     relative_difference,
 )
 
@@ -41,9 +47,9 @@ def export_other(
     not.
 
     Args:
-        model: Keras classifier, trained.
+        model: Keras classifier or model of features, trained.
         preprocessor: `keras_concatplexer.preprocessing.ImagePreprocessor`.
-        class_names: sequence of str, one per class.
+        class_names: sequence of str, one per class; `None` for a model of features.
         export_dir: folder of the versions; made if missing.
         file_format: `"onnx"`, `"litert"` or `"openvino"`.
         keep: int or `None`. Versions to keep, this one included; `None` keeps all.
@@ -58,7 +64,7 @@ def export_other(
         VerificationError: if the runtime does not answer as the model.
     """
     one_of("file_format", file_format, tuple(FORMATS))
-    check_class_names(class_names, model.output_shape[-1])
+    check_class_names(class_names, num_classes_of(model))
     chosen = FORMATS[file_format]
     images = keras.Input(preprocessor.image_shape, name="images")
     whole = keras.Model(images, model(preprocessor(images)), name=model.name)
@@ -68,7 +74,8 @@ def export_other(
     ) as release:
         with writing(export_dir):
             _write(whole, release.folder / chosen.file, file_format)
-            write_labels(release.folder / "labels.txt", class_names)
+            if class_names:
+                write_labels(release.folder / "labels.txt", class_names)
             write_model_card(
                 release.folder,
                 model,
@@ -76,6 +83,7 @@ def export_other(
                 format=file_format,
                 mixes_images=mixes,
                 image_shape=preprocessor.image_shape,
+                **sizes(model),
                 **(details or {}),
             )
         tolerance = default_tolerance(model.compute_dtype)
@@ -115,10 +123,12 @@ def _check(whole, path, chosen, tolerance):
     for batch_size in (1, 7):
         shape = (batch_size, *whole.input_shape[1:])
         images = rng.uniform(0, 255, shape).astype("float32")
-        difference = relative_difference(run(images), finite_answers(whole, images))
+        difference = relative_difference(
+            run(images), finite(whole(images, training=False), whole.name)
+        )
         if not difference <= tolerance:
             raise VerificationError(
                 f"{path.name} does not answer as the live model: relative difference "
-                f"of logits {difference:.2e}, allowed {tolerance:.0e}. Nothing was "
-                "published."
+                f"of its answers {difference:.2e}, allowed {tolerance:.0e}. Nothing "
+                "was published."
             )

@@ -15,7 +15,7 @@ GROUPS = "serve_groups"
 
 
 class ServingModule(tf.Module):
-    """A classifier with its preprocessing, as named TF functions.
+    """A model with its preprocessing, as named TF functions.
 
     | signature | input | outputs |
     |---|---|---|
@@ -27,18 +27,20 @@ class ServingModule(tf.Module):
     An elastic model answers these with its default N. It also has, for each N,
     `predict_n<N>` (as `serving_default`), `serve_bytes_n<N>` and `serve_groups_n<N>`.
 
-    All but `classify` return `logits` and `probabilities` (float32, (B, num_classes)),
-    `class_ids` (int32, (B,)) and `classes` (string, (B,)).
+    All but `classify` return `features` (float32, (B, width)), where the model tells
+    them. A classifier also returns `logits` and `probabilities` (float32,
+    (B, num_classes)), `class_ids` (int32, (B,)) and `classes` (string, (B,)), and only
+    a classifier has `classify`.
 
     It holds the variables themselves, not the objects around them, so that each
     weight is stored once.
 
     Args:
-        predict: dict, N -> function, preprocessed images `(batch_size, *image_shape)`
-            -> logits `(batch_size, num_classes)` of any float type.
+        outputs: dict, N -> function, preprocessed images `(batch_size, *image_shape)`
+            -> dict of `features` and `logits`, or one of them, of any float type.
         variables: the `tf.Variable`s that these read.
         preprocessor: `ImagePreprocessor` in front of it.
-        class_names: sequence of str, one per class.
+        class_names: sequence of str, one per class; `None` where there are no logits.
         num_mux: int. The default N, and the images per group of `serve_groups`.
         input_dtype: `"float32"` or `"uint8"`, of `images`.
         max_pixels: int. Encoded images of more pixels are refused.
@@ -53,7 +55,7 @@ class ServingModule(tf.Module):
 
     def __init__(
         self,
-        predict,
+        outputs,
         variables,
         preprocessor,
         class_names,
@@ -66,7 +68,7 @@ class ServingModule(tf.Module):
         super().__init__(name="classifier")
         self.weights = list(variables)
         self._preprocessor = preprocessor
-        self._class_names = list(class_names)
+        self._class_names = None if class_names is None else list(class_names)
         self._mixes_images = mixes_images
         self._input_dtype = tf.as_dtype(input_dtype)
         self._limits = {"max_pixels": max_pixels, "max_bytes": max_bytes}
@@ -76,10 +78,10 @@ class ServingModule(tf.Module):
         spec = tf.TensorSpec((None, *image_shape), tf.float32)
         traced = {
             n: tf.function(function, input_signature=[spec])
-            for n, function in predict.items()
+            for n, function in outputs.items()
         }
         # Attributes, so that the functions are saved with the module.
-        self.predict = list(traced.values())
+        self.traced = list(traced.values())
         images, encoded = self._image_spec(image_shape), _string_spec("image_bytes")
         kinds = {
             ("serving_default", "predict"): (self._flat_images, images),
@@ -90,12 +92,12 @@ class ServingModule(tf.Module):
         functions = {}
         for (name, name_at), (function, input_spec) in kinds.items():
             by_n = {name: num_mux}
-            if len(predict) > 1:
-                by_n |= {f"{name_at}_n{n}": n for n in predict}
+            if len(outputs) > 1:
+                by_n |= {f"{name_at}_n{n}": n for n in outputs}
             for signature, n in by_n.items():
                 given = input_spec or self._image_spec((n, *image_shape))
                 functions[signature] = (function, n, given)
-        if can_decode(image_shape):
+        if can_decode(image_shape) and class_names is not None:
             functions["classify"] = (self._examples, num_mux, _string_spec("inputs"))
         self.num_mux_of = {name: n for name, (_, n, _) in functions.items()}
         self.functions = {
@@ -112,7 +114,7 @@ class ServingModule(tf.Module):
         }
 
     def _images(self, predict, images):
-        return self._outputs(self._logits(predict, self._preprocessor(images)))
+        return self._outputs(predict, self._preprocessor(images))
 
     def _flat_images(self, predict, images):
         if self._mixes_images and images.dtype.is_floating:
@@ -137,14 +139,14 @@ class ServingModule(tf.Module):
         }
 
     def _bytes(self, predict, image_bytes):
-        return self._outputs(self._logits(predict, self._decode(image_bytes)))
+        return self._outputs(predict, self._decode(image_bytes))
 
     def _examples(self, predict, inputs):
         features = tf.io.parse_example(
             inputs, {"image/encoded": tf.io.FixedLenFeature((), tf.string)}
         )
         images = self._decode(features["image/encoded"])
-        scores = tf.nn.softmax(self._logits(predict, images))
+        scores = self._outputs(predict, images)["probabilities"]
         names = tf.constant([self._class_names])
         return {
             "classes": tf.tile(names, (tf.shape(scores)[0], 1)),
@@ -157,13 +159,17 @@ class ServingModule(tf.Module):
     def _decode(self, encoded):
         return decode_images(encoded, self._preprocessor, **self._limits)
 
-    def _logits(self, predict, images):
-        logits = tf.cast(predict(images), tf.float32)
-        return tf.ensure_shape(logits, (None, len(self._class_names)))
-
-    def _outputs(self, logits):
+    def _outputs(self, predict, images):
+        named = {
+            name: tf.cast(values, tf.float32)
+            for name, values in predict(images).items()
+        }
+        if self._class_names is None:
+            return named
+        logits = tf.ensure_shape(named["logits"], (None, len(self._class_names)))
         class_ids = tf.argmax(logits, axis=-1, output_type=tf.int32)
         return {
+            **named,
             "logits": logits,
             "probabilities": tf.nn.softmax(logits),
             "class_ids": class_ids,

@@ -175,7 +175,7 @@ def _check(images, labels, num_mux, num_draws):
 
 def _with_features(model):
     """Model, images -> (features, logits)."""
-    return keras.Model(model.input, [model.features, model.output])
+    return keras.Model(model.input, [model.features.output, model.output])
 
 
 def measure(forward, images, labels, num_mux, scope, num_draws, seed=0, num_rows=None):

@@ -128,7 +128,7 @@ class ConcatMultiplexer(keras.layers.Layer):
             self.reduction = REDUCTIONS[reducer](
                 self.grid_shape, self.strides, **options
             )
-        if hidden_dim is not None:
+        if hidden_dim is not None and num_prefix_tokens:
             self.prefix_projection = keras.layers.Dense(
                 hidden_dim,
                 kernel_initializer="identity",
@@ -185,7 +185,7 @@ class ConcatMultiplexer(keras.layers.Layer):
             self.reduction.build((None, rows * columns, hidden_dim), *given)
         if self.prefix_projection is not None:
             self.prefix_projection.build((None, self.num_prefix_tokens, hidden_dim))
-            hidden_dim = self.hidden_dim
+        hidden_dim = self.hidden_dim or hidden_dim
         if self.slot_embedding is not None:
             self.slot_embedding.build(
                 (None, self.images_per_sequence, self.tokens_per_image, hidden_dim)
@@ -202,12 +202,17 @@ class ConcatMultiplexer(keras.layers.Layer):
             sizes = ops.concatenate(
                 [ops.ones_like(prefix[:, :, :1], dtype="float32"), sizes], axis=1
             )
-            tokens = ops.concatenate([prefix, patches], axis=1)
+            tokens = self._behind(prefix, patches)
             return self._sequence(tokens), self._joined(ops.log(sizes))[..., 0]
         if self.reduction is not None:
             given = () if scores is None else (scores,)
-            tokens = ops.concatenate([prefix, self.reduction(patches, *given)], axis=1)
+            tokens = self._behind(prefix, self.reduction(patches, *given))
         return self._sequence(tokens)
+
+    def _behind(self, prefix, patches):
+        if not self.num_prefix_tokens:
+            return patches
+        return ops.concatenate([prefix, patches], axis=1)
 
     def _sequence(self, tokens):
         if self.slot_embedding is None:

@@ -36,21 +36,25 @@ class ProportionalBlock(keras.layers.Layer):
         self.norm2 = parts.norm2
         self.mlp_in, self.mlp_out = parts.mlp_in, parts.mlp_out
         self.activation = parts.activation
-        self.dropouts = parts.dropouts
+        self.dropouts, self.scales = parts.dropouts, parts.scales
 
     def build(self, inputs_shape, log_sizes_shape):
         self.built = True
 
     def call(self, inputs, log_sizes):
         attended = self._attend(self.norm1(inputs), log_sizes)
-        tokens = inputs + self._drop(0, attended)
+        tokens = inputs + self._scaled(0, self._drop(0, attended))
         hidden = self.norm2(tokens)
         hidden = self.mlp_in(hidden)
         # The layer itself may have the activation inside, or not.
         if self.mlp_in.activation is keras.activations.linear:
             hidden = self.activation(hidden)
         hidden = self._drop(1, hidden)
-        return tokens + self._drop(2, self.mlp_out(hidden))
+        return tokens + self._scaled(1, self._drop(2, self.mlp_out(hidden)))
+
+    def _scaled(self, place, tokens):
+        scale = self.scales[place]
+        return tokens if scale is None else tokens * scale
 
     def _drop(self, place, tokens):
         dropout = self.dropouts[place]

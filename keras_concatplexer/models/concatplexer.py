@@ -132,8 +132,14 @@ class ConcatPlexer(MultiplexedViT):
             )
             return multiplexer, demultiplexer
 
+        stages = read_stages(vit)
+        if reducer == "select" and not stages.num_prefix_tokens:
+            raise ValueError(
+                "reducer='select' keeps what the class token attends to, and this ViT "
+                "has none. Use another reducer. Received: reducer='select'"
+            )
         if patchifier_depth is None:
-            patchifier_depth = len(read_stages(vit).blocks) // 2
+            patchifier_depth = len(stages.blocks) // 2
             if reducer == "select":
                 patchifier_depth = max(1, patchifier_depth)
         if reducer == "select" and patchifier_depth == 0:

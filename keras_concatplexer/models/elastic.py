@@ -148,6 +148,10 @@ class ElasticConcatPlexer(WrappedViT):
         return self._models
 
     @property
+    def head_layer(self):
+        return self._models[0].head_layer
+
+    @property
     def layer_stages(self):
         """dict, name of a layer of this model's graph, the first N's, -> its stage."""
         return self._models[0].layer_stages

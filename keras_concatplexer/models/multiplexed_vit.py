@@ -7,8 +7,9 @@ from keras import ops
 
 from keras_concatplexer.layers import ClassAttention
 from keras_concatplexer.models import ensemble
-from keras_concatplexer.models.shared_layer import SharedLayer
 from keras_concatplexer.models.wrapped_vit import WrappedViT
+from keras_concatplexer.vit.heads import pool
+from keras_concatplexer.vit.shared_layer import SharedLayer
 from keras_concatplexer.vit.stages import check_stages, read_stages
 
 
@@ -19,7 +20,7 @@ class MultiplexedViT(WrappedViT):
     -> head. The embedding, the blocks and the head are the very layers of the
     wrapped ViT: its weights carry over, and training this model trains the ViT.
     Input and output are those of the ViT: a flat batch of any size, one row of
-    logits per image, in order.
+    logits, or features, per image, in order.
 
     Args:
         vit: the ViT classifier to wrap.
@@ -83,8 +84,9 @@ class MultiplexedViT(WrappedViT):
         multiplexed = self.multiplex(multiplexer, tokens, block_inputs, stages)
         tokens = self.run_backbone(multiplexed, blocks, prefix)
         tokens = demultiplexer(tokens, reference=images)
-        logits = SharedLayer(behind.head)(norm(tokens[:, 0]))
-        super().__init__(vit, images, logits, name)
+        pooling = behind.pooling and SharedLayer(behind.pooling)
+        outputs = SharedLayer(behind.head)(pool(tokens, norm, pooling))
+        super().__init__(vit, images, outputs, name)
 
         # === Config ===
         self.num_mux = num_mux
@@ -193,9 +195,8 @@ class MultiplexedViT(WrappedViT):
         return front + self.backbone_stages.block_parts
 
     @property
-    def features(self):
-        """The graph's tensor in front of the head: each image's normed class token."""
-        return self.get_layer(self._norm_name).output
+    def head_layer(self):
+        return self.get_layer(self.backbone_stages.head.name)
 
     @property
     def norm(self):

@@ -16,12 +16,12 @@ class WrappedViT(ImageClassifier):
     Args:
         vit: the ViT classifier whose layers the graph uses.
         images: the graph's input, a `keras.Input`.
-        logits: the graph's output.
+        outputs: the graph's output, logits or features.
         name: str.
     """
 
-    def __init__(self, vit, images, logits, name):
-        super().__init__(images, logits, name=name)
+    def __init__(self, vit, images, outputs, name):
+        super().__init__(images, outputs, name=name)
         # Kept out of Keras' tracking: its layers are this model's already.
         object.__setattr__(self, "vit", vit)
 

@@ -5,14 +5,16 @@ import functools
 
 import keras
 
-from keras_concatplexer.arguments import positive_int
+from keras_concatplexer.vit.heads import HEAD, make_head, pool
 from keras_concatplexer.vit.sizes import ViTSize, checked_image_shape, get_size
 from keras_concatplexer.vit.stages import BlockParts, EmbeddingParts, Stages, ViT
 
-EMBEDDING, BLOCK, NORM, HEAD = "embedding", "block", "final_norm", "head"
+EMBEDDING, BLOCK, NORM = "embedding", "block", "final_norm"
 
 
-def keras_cv_vit(size, image_shape, num_classes, attention_dropout=0.0, name=None):
+def keras_cv_vit(
+    size, image_shape, num_classes, attention_dropout=0.0, name=None, normalize=False
+):
     """Builds a Vision Transformer classifier from keras-cv's public layers.
 
     Patch embedding, class token, learned positions, pre-norm blocks with tanh
@@ -24,14 +26,17 @@ def keras_cv_vit(size, image_shape, num_classes, attention_dropout=0.0, name=Non
     Args:
         size: a name in `keras_concatplexer.vit.SIZES`, or a `ViTSize`.
         image_shape: `(height, width, channels)`, square, in pixels.
-        num_classes: int.
+        num_classes: int; or `None` for a model without a classifier, whose output is
+            the features, the normed class token.
         attention_dropout: float. Rate on the attention weights in training.
             keras-cv's MLP dropout cannot be trained under Keras 3, so it is 0.
         name: str. The model's name; the size's by default.
+        normalize: bool. Whether the features have length 1. Not for a classifier.
 
     Returns:
         `KerasCVViT`, a functional `keras.Model`: float images
-        `(batch_size, *image_shape)` -> float32 logits `(batch_size, num_classes)`.
+        `(batch_size, *image_shape)` -> float32 logits `(batch_size, num_classes)`, or
+        features `(batch_size, hidden_dim)`.
 
     Raises:
         ValueError: for an unknown size, an image that is not square, or whose
@@ -40,7 +45,10 @@ def keras_cv_vit(size, image_shape, num_classes, attention_dropout=0.0, name=Non
     """
     if name is None:
         name = size if isinstance(size, str) else "vit"
-    return KerasCVViT(get_size(size), image_shape, num_classes, attention_dropout, name)
+    return KerasCVViT(
+        *(get_size(size), image_shape, num_classes, attention_dropout, name),
+        normalize=normalize,
+    )
 
 
 @keras.saving.register_keras_serializable(package="keras_concatplexer")
@@ -50,11 +58,12 @@ class KerasCVViT(ViT):
     Args:
         size: `ViTSize`.
         image_shape: `(height, width, channels)`, square, in pixels.
-        num_classes: int.
+        num_classes: int or `None`.
         attention_dropout: float.
         name: str.
         dtype_policy: str or `None`. Name of the global dtype policy that must be set;
             `None`: whichever is.
+        normalize: bool.
 
     Raises:
         ValueError: if an argument does not fit, or another backend, data format or
@@ -69,6 +78,7 @@ class KerasCVViT(ViT):
         attention_dropout=0.0,
         name="vit",
         dtype_policy=None,
+        normalize=False,
     ):
         _check_settings()
         if dtype_policy is not None:
@@ -79,7 +89,7 @@ class KerasCVViT(ViT):
                 "keras-cv's patch embedding is right for square images only. "
                 f"Received: image_shape={image_shape}"
             )
-        positive_int("num_classes", num_classes)
+        head = make_head(num_classes, normalize)
         import keras_cv
 
         # === Functional Model ===
@@ -97,15 +107,14 @@ class KerasCVViT(ViT):
                 name=f"{BLOCK}_{index}",
             )(tokens)
         norm = keras.layers.LayerNormalization(epsilon=1e-6, name=NORM)
-        head = keras.layers.Dense(num_classes, dtype="float32", name=HEAD)
-        # Of the class token alone, as in a multiplexed model: the features.
-        super().__init__(inputs, head(norm(tokens[:, 0])), name=name)
+        super().__init__(inputs, head(pool(tokens, norm)), name=name)
 
         # === Config ===
         self.size = size
         self.image_shape = image_shape
         self.num_classes = num_classes
         self.attention_dropout = attention_dropout
+        self.normalize = normalize
         self.note_weights()
 
     def read(self):
@@ -120,7 +129,6 @@ class KerasCVViT(ViT):
             blocks=blocks,
             image_shape=self.image_shape,
             grid_shape=(rows, rows),
-            num_prefix_tokens=1,
             hidden_dim=self.size.hidden_dim,
             mlp_dim=self.size.mlp_dim,
             num_classes=self.num_classes,
@@ -137,7 +145,8 @@ class KerasCVViT(ViT):
 
     def rebuilt(self, image_shape, num_classes):
         return KerasCVViT(
-            self.size, image_shape, num_classes, self.attention_dropout, self.name
+            *(self.size, image_shape, num_classes, self.attention_dropout, self.name),
+            normalize=self.normalize and num_classes is None,
         )
 
     def get_config(self):
@@ -147,6 +156,7 @@ class KerasCVViT(ViT):
             "image_shape": self.image_shape,
             "num_classes": self.num_classes,
             "attention_dropout": self.attention_dropout,
+            "normalize": self.normalize,
             "dtype_policy": self.get_layer(EMBEDDING).dtype_policy.name,
         }
 

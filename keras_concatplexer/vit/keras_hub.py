@@ -1,4 +1,4 @@
-"""Builds ViT classifiers from keras-hub: a backbone, a preset or a named size."""
+"""Builds ViTs from keras-hub: a backbone, a preset or a named size."""
 
 import os
 
@@ -6,7 +6,9 @@ import keras
 import numpy as np
 
 from keras_concatplexer.preprocessing import ImagePreprocessor
-from keras_concatplexer.vit.keras_hub_model import HEAD, KerasHubViT, import_keras_hub
+from keras_concatplexer.vit.heads import HEAD
+from keras_concatplexer.vit.keras_hub_family import import_keras_hub
+from keras_concatplexer.vit.keras_hub_model import KerasHubViT
 from keras_concatplexer.vit.resolution import at_resolution
 from keras_concatplexer.vit.sizes import (
     SIZES,
@@ -24,26 +26,30 @@ def keras_hub_vit(
     attention_dropout=None,
     dtype=None,
     name=None,
+    normalize=False,
 ):
-    """Builds a Vision Transformer classifier from keras-hub, on any Keras backend.
+    """Builds a Vision Transformer from keras-hub, on any Keras backend.
 
     The model's layers are those of the backbone (arXiv 2010.11929), then a float32
-    head on the class token. The backbone carries its own dtype policy; the global
-    one does not matter once it is built. Needs the extra `hub`.
+    head on the features, if it is to be a classifier. The backbone carries its own
+    dtype policy; the global one does not matter once it is built. Needs the extra
+    `hub`.
 
     Args:
         backbone: one of
-            - a `keras_hub.models.ViTBackbone` or `DeiTBackbone`, whose layers are
-              used, not copied, unless `image_shape` differs from its own;
+            - a backbone of `keras_hub.models`: `ViTBackbone`, `DeiTBackbone`,
+              `DINOV2Backbone`, `CLIPVisionEncoder`, `SigLIPVisionEncoder`, or a
+              `CLIPBackbone` or `SigLIPBackbone` for its vision encoder. Its layers
+              are used, not copied, unless `image_shape` differs from its own;
             - a name in `keras_concatplexer.vit.SIZES`, or a `ViTSize`: fresh
               weights, for images of `image_shape`;
             - any other str: a preset of keras-hub with its trained weights, by
               name, handle or local folder;
             - a `keras_hub.models.ViTImageClassifier` or `DeiTImageClassifier`
               that reads the class token, for its backbone and its trained head.
-        num_classes: int. `None` only with a classifier of keras-hub: its head is
-            copied, without its activation.
-        image_shape: `(height, width, channels)`, not necessarily square. Where
+        num_classes: int. `None`: no classifier, the output is the features; but with
+            a classifier of keras-hub, its head is copied, without its activation.
+        image_shape: `(height, width, channels)`; square but for ViT and DeiT. Where
             the backbone has another resolution, a copy of it is made with
             interpolated positions (see `at_resolution`). `None`: the backbone's.
         dropout_rate: float or `None`. Rate on the embedding and in the MLPs in
@@ -53,16 +59,17 @@ def keras_hub_vit(
         dtype: dtype policy of the backbone. `None`: the global one, to which
             keras-hub also converts a preset that is not quantized.
         name: str. The model's name; the size's by default.
+        normalize: bool. Whether the features have length 1. Not for a classifier.
 
     Returns:
         `KerasHubViT`: float images `(batch_size, *image_shape)` -> float32 logits
-        `(batch_size, num_classes)`.
+        `(batch_size, num_classes)`, or features `(batch_size, hidden_dim)`.
 
     Raises:
         ImportError: if keras-hub is not installed.
-        ValueError: for an unknown name, a backbone of another kind or without a
-            class token, an image shape that does not fit, a size without one, a
-            missing number of classes, or options beside a backbone that is built
+        ValueError: for an unknown name, a backbone that cannot be wrapped, an image
+            shape that does not fit, a size without one, a classifier that does not
+            read the class token alone, or options beside a backbone that is built
             already.
 
     Example:
@@ -72,7 +79,7 @@ def keras_hub_vit(
     TensorShape([2, 10])
     """
     classifier = None
-    if num_classes is None:
+    if num_classes is None and _is_classifier(backbone):
         classifier = _checked_classifier(backbone)
         num_classes = classifier.num_classes
     options = {
@@ -95,8 +102,9 @@ def keras_hub_vit(
             "A backbone that is built already has its own options: pass "
             f"{', '.join(options)} to its constructor. Received: {options}"
         )
-    backbone = getattr(backbone, "backbone", backbone)
-    vit = KerasHubViT(backbone, num_classes, name)
+    for inner in ("backbone", "vision_encoder"):
+        backbone = getattr(backbone, inner, backbone)
+    vit = KerasHubViT(backbone, num_classes, name, normalize)
     if classifier is not None:
         vit.get_layer(HEAD).set_weights(classifier.output_dense.get_weights())
     if image_shape is None or tuple(image_shape) == tuple(backbone.image_shape):
@@ -188,13 +196,20 @@ def _backbone_of_preset(preset, options):
         ) from error
 
 
+def _is_classifier(model):
+    if isinstance(model, (str, os.PathLike, ViTSize)):
+        return False
+    return isinstance(model, import_keras_hub().models.ImageClassifier)
+
+
 def _checked_classifier(classifier):
     models = import_keras_hub().models
     known = (models.ViTImageClassifier, models.DeiTImageClassifier)
     if not isinstance(classifier, known):
         raise ValueError(
-            "Pass `num_classes`: only a classifier of keras-hub brings a head. "
-            f"Received: num_classes=None, backbone of type {type(classifier).__name__}"
+            "Only the head of a ViTImageClassifier or DeiTImageClassifier can be kept. "
+            "Pass its `backbone`, or `num_classes` for a new head. Received: "
+            f"num_classes=None, a {type(classifier).__name__}"
         )
     # Only the ViT's can have a layer in front of the head.
     in_front = getattr(classifier, "intermediate_dim", None)

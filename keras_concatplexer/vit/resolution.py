@@ -39,13 +39,14 @@ def at_resolution(vit, image_shape):
 
 
 def with_classes(vit, num_classes):
-    """Returns a copy of a ViT classifier with a new head for other classes.
+    """Returns a copy of a ViT with a new head for other classes, or without one.
 
     All weights but the head's are copied; the head starts afresh.
 
     Args:
         vit: ViT classifier made by a builder of `keras_concatplexer.vit`.
         num_classes: int. It may be the old number: the head is new all the same.
+            `None`: the output is the features.
 
     Returns:
         Model of the kind of `vit`, with weights of its own, not compiled.
@@ -66,14 +67,17 @@ def _copied(vit, image_shape, num_classes, new_head=False):
     old = read_stages(vit)
     copy = vit.rebuilt(image_shape, num_classes)
     new = read_stages(copy)
-    head = {id(weight) for weight in old.head.weights} if new_head else ()
-    for source, target in zip(vit.weights, copy.weights, strict=True):
-        if id(source) in head:
-            continue
+    heads = [*old.head.weights, *new.head.weights] if new_head else []
+    heads = {id(weight) for weight in heads}
+    sources, targets = (
+        [weight for weight in model.weights if id(weight) not in heads]
+        for model in (vit, copy)
+    )
+    for source, target in zip(sources, targets, strict=True):
         value = source.value
         if source is old.embedding_parts.positions:
             value = resize_positions(
-                value, old.num_prefix_tokens, old.grid_shape, new.grid_shape
+                value, old.grid_shape, new.grid_shape, old.embedding_parts.antialias
             )
         elif source is old.embedding_parts.projection.kernel:
             value = convert_channels(value, new.image_shape[-1])
@@ -108,29 +112,30 @@ def convert_channels(kernel, num_channels):
     )
 
 
-def resize_positions(positions, num_prefix_tokens, old_grid, new_grid):
+def resize_positions(positions, old_grid, new_grid, antialias=True):
     """Interpolates the patches' position embeddings from one grid to another.
 
-    Bicubic, computed in float32; smoothed where the new grid is coarser. The same
-    grid gives the same values, exactly.
+    Bicubic, computed in float32. The same grid gives the same values, exactly.
+    Positions in front of the patches' are left as they are.
 
     Args:
-        positions: float tensor `(..., num_prefix_tokens + P, D)`, where all axes in
-            front have length 1.
-        num_prefix_tokens: int. Positions at the start that are left as they are.
+        positions: float tensor `(..., prefix + P, D)`, where all axes in front have
+            length 1.
         old_grid: pair of ints `(rows, columns)` with `rows * columns == P`.
         new_grid: pair of ints.
+        antialias: bool. Whether to smooth where the new grid is coarser.
 
     Returns:
         Tensor of the same rank and dtype with a position for each new patch.
 
     Raises:
-        ValueError: if `positions` does not have the length of the old grid.
+        ValueError: if `positions` are fewer than the old grid's patches.
     """
     *leading, length, hidden_dim = positions.shape
-    if length != num_prefix_tokens + math.prod(old_grid):
+    num_prefix_tokens = length - math.prod(old_grid)
+    if num_prefix_tokens < 0:
         raise ValueError(
-            f"Expected {num_prefix_tokens} + {old_grid[0]} * {old_grid[1]} positions. "
+            f"Expected at least {old_grid[0]} * {old_grid[1]} positions. "
             f"Received: shape={tuple(positions.shape)}"
         )
     if tuple(old_grid) == tuple(new_grid):
@@ -144,7 +149,7 @@ def resize_positions(positions, num_prefix_tokens, old_grid, new_grid):
         ops.cast(grid, "float32"),
         new_grid,
         interpolation="bicubic",
-        antialias=True,
+        antialias=antialias,
         data_format="channels_last",
     )
     patches = ops.reshape(grid, (*leading, math.prod(new_grid), hidden_dim))

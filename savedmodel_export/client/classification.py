@@ -37,8 +37,8 @@ class Classification:
     def rows(self, paths, done=frozenset()):
         """Yields one list of rows per batch, in order.
 
-        A row is a dict with `file` and either `class`, `class_id` and `probability`
-        or `error`.
+        A row is a dict with `file` and either `class`, `class_id` and `probability`,
+        or `features` of a model without classes, or `error`.
 
         Args:
             paths: sequence of paths.
@@ -122,8 +122,8 @@ def mixed_by(client, paths, signature=SIGNATURE):
         signature: str.
 
     Returns:
-        float, the largest change of a logit as a share of the largest logit; 0 if it
-        is no more than rounding, or no two files can be read.
+        float, the largest change of a logit, or feature, as a share of the largest
+        one; 0 if it is no more than rounding, or no two files can be read.
 
     Raises:
         RequestError: if the server cannot be reached or does not know the model.
@@ -133,7 +133,7 @@ def mixed_by(client, paths, signature=SIGNATURE):
         try:
             content = read_image(path)
             outputs = client.predict({"image_bytes": [content]}, signature)
-            alone[content] = outputs["logits"]
+            alone[content] = _values(outputs)
         except (UnreadableError, KeyError):
             continue
         except RequestError as error:
@@ -143,7 +143,7 @@ def mixed_by(client, paths, signature=SIGNATURE):
         if len(alone) == 2:
             try:
                 outputs = client.predict({"image_bytes": list(alone)}, signature)
-                return _change(outputs["logits"], np.concatenate(list(alone.values())))
+                return _change(_values(outputs), np.concatenate(list(alone.values())))
             except (RequestError, KeyError, ValueError):
                 return 0.0
     return 0.0
@@ -154,8 +154,14 @@ def _change(together, alone):
     return float(change) if change > MIXED else 0.0
 
 
+def _values(outputs):
+    return outputs["logits" if "logits" in outputs else "features"]
+
+
 def _ask(client, contents, signature):
     outputs = client.predict({"image_bytes": contents}, signature)
+    if set(outputs) == {"features"}:
+        return [{"features": values} for values in outputs["features"].tolist()]
     missing = {"classes", "class_ids", "probabilities"} - set(outputs)
     if missing:
         raise RequestError(

@@ -9,6 +9,8 @@ import pathlib
 from savedmodel_export.client.inputs import SUFFIXES
 
 COLUMNS = ("file", "class", "class_id", "probability")
+# Of a model without classes; in CSV a cell holds the list as JSON.
+FEATURES_COLUMNS = ("file", "features")
 ERROR_COLUMNS = ("file", "error")
 MARK = "keras_concatplexer client"
 # A spreadsheet takes a cell that starts with one of these for a formula.
@@ -84,7 +86,9 @@ class Table:
         if wrong:
             self._make(self.errors_path, ERROR_COLUMNS, wrong)
         right = [row for row in rows if "error" not in row]
-        self._make(self.path, COLUMNS, right)
+        has_features = any("features" in row for row in right)
+        columns = FEATURES_COLUMNS if has_features else COLUMNS
+        self._make(self.path, columns, right)
         self._journal_path.unlink()
         return len(wrong)
 

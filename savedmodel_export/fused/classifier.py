@@ -19,6 +19,7 @@ from savedmodel_export.fused.multiplexers import (
     KerasDemultiplexer,
     KerasMultiplexer,
 )
+from savedmodel_export.fused.pooling import FusedAttentionPooling
 
 
 class CannotFuse(ValueError):
@@ -26,7 +27,7 @@ class CannotFuse(ValueError):
 
 
 class FusedClassifier(tf.Module):
-    """A trained ViT or multiplexed ViT as a fused inference graph.
+    """A trained ViT or multiplexed ViT, classifier or not, as a fused inference graph.
 
     Each weight is held once, in the target precision, and layers shared between
     stages are shared here too. The parts of the way stay visible as name scopes:
@@ -45,7 +46,8 @@ class FusedClassifier(tf.Module):
         images: `(batch_size, height, width, channels)`, preprocessed.
 
     Returns:
-        float32 logits `(batch_size, num_classes)`.
+        float32 logits `(batch_size, num_classes)`, or features of a model without a
+        classifier.
 
     Raises:
         CannotFuse: for a model or layer that has no fused form.
@@ -61,19 +63,20 @@ class FusedClassifier(tf.Module):
         self._num_tokens = stages.num_prefix_tokens + math.prod(stages.grid_shape)
         self._depth = len(block_parts)
         self.multiplexer = self.demultiplexer = None
-        reads_first_tokens = True
+        pools_all = behind.pooling_parts is not None
+        reads_first_tokens = not pools_all
         if isinstance(model, MultiplexedViT):
             self._depth = model.patchifier_depth
             self.multiplexer, self.demultiplexer = _pair(model, dtype)
-            reads_first_tokens = self.demultiplexer is None and self._depth < len(
-                block_parts
-            )
+            if self.demultiplexer is not None or self._depth == len(block_parts):
+                reads_first_tokens = False
         self._ends_in_first_tokens = reads_first_tokens
         norm = model.norm if isinstance(model, MultiplexedViT) else behind.norm
-        self.norm = FusedNorm(norm, tf.float32)
+        self.norm = FusedNorm(norm, dtype if pools_all else tf.float32)
         if shares_with is not None:
             self.embedding = shares_with.embedding
             self.blocks = shares_with.blocks
+            self.pooling = shares_with.pooling
             self.head = shares_with.head
             return
         *others, last = block_parts
@@ -85,9 +88,32 @@ class FusedClassifier(tf.Module):
         queries = "first" if reads_first_tokens else "all"
         name = f"block_{len(others)}"
         self.blocks.append(FusedBlock(last, dtype, self._residual_dtype, name, queries))
-        self.head = FusedDense(behind.head.kernel, behind.head.bias, tf.float32, "head")
+        self.pooling = None
+        if pools_all:
+            self.pooling = FusedAttentionPooling(behind.pooling_parts, dtype)
+        self.head = behind.head
+        if behind.num_classes is not None:
+            self.head = FusedDense(
+                behind.head.kernel, behind.head.bias, tf.float32, "head"
+            )
 
     def __call__(self, images):
+        return self.head(self.pooled(images))
+
+    def outputs(self, images):
+        """Returns dict: `features`, and `logits` of a classifier."""
+        pooled = self.pooled(images)
+        if self.is_classifier:
+            return {"features": pooled, "logits": self.head(pooled)}
+        return {"features": self.head(pooled)}
+
+    @property
+    def is_classifier(self):
+        """Whether the answers are logits."""
+        return isinstance(self.head, FusedDense)
+
+    def pooled(self, images):
+        """Returns what stands in front of the head, float32, a row per image."""
         batch_size = ops.shape(images)[0]
         with tf.name_scope("embedding"):
             tokens = tf.cast(self.embedding(images), self._residual_dtype)
@@ -107,12 +133,18 @@ class FusedClassifier(tf.Module):
         with tf.name_scope("demultiplexer"):
             if self.demultiplexer is not None:
                 tokens = self.demultiplexer(tokens, images)
-            elif not self._ends_in_first_tokens:
+            else:
                 per_image = num_tokens // images_per_sequence
-                tokens = tf.reshape(tokens, (-1, per_image, tokens.shape[-1]))[:, 0]
+                per_image = 1 if self._ends_in_first_tokens else per_image
+                tokens = tf.reshape(tokens, (-1, per_image, tokens.shape[-1]))
             tokens = tokens[:batch_size]
         with tf.name_scope("head"):
-            return self.head(self.norm(tf.cast(tokens, tf.float32)))
+            if self.pooling is None:
+                return self.norm(tf.cast(tokens[:, 0], tf.float32))
+            _, num_tokens, width = tokens.shape
+            rows = tf.reshape(tokens, (-1, width))
+            rows = self.norm(tf.cast(rows, self.norm.gamma.dtype))
+            return self.pooling(rows, num_tokens)
 
 
 def _read(model):
@@ -130,15 +162,20 @@ def _read(model):
         raise CannotFuse(
             f"{model.name} cannot be read as a ViT of known layers: {error}"
         ) from error
-    norms = [behind.norm]
+    norms = [behind.norm, stages.embedding_parts.norm]
+    attentions = [parts.attention for parts in block_parts]
     for parts in block_parts:
         norms += [parts.norm1, parts.norm2]
-        if parts.attention.key_dim != parts.attention.value_dim:
+    if (pooling := behind.pooling_parts) is not None:
+        norms.append(pooling.norm)
+        attentions.append(pooling.attention)
+    for attention in attentions:
+        if attention.key_dim != attention.value_dim:
             raise CannotFuse(
-                f"The attention {parts.attention.path} has values of another width "
+                f"The attention {attention.path} has values of another width "
                 "than its keys."
             )
-    for norm in norms:
+    for norm in filter(None, norms):
         if not (norm.center and norm.scale):
             raise CannotFuse(f"The norm {norm.path} has no scale or no centre.")
     return stages, behind, block_parts

@@ -9,12 +9,14 @@ class Int8Report:
 
     Attributes:
         products: dict, name (`block_0/qkv`) -> `"int8"` or `"bfloat16"`.
-        sensitivity: dict, name -> squared error of the logits with only this product
+        sensitivity: dict, name -> squared error of the answers with only this product
             in int8, over their squared size.
-        agreement: float, share of the images held out whose best class is that of
-            float32; of an elastic model its lowest.
+        agreement: float, how well the answers to the images held out agree with those
+            of float32, 1 at best; of an elastic model its lowest.
         num_range_images: int, images that chose scales and ranges.
         num_checked_images: int, images held out.
+        agreement_of: `"best class"`, the share of images where it is the same, or
+            `"cosine of features"`, its mean.
     """
 
     products: dict
@@ -22,6 +24,7 @@ class Int8Report:
     agreement: float
     num_range_images: int
     num_checked_images: int
+    agreement_of: str = "best class"
 
     def card(self):
         """Returns the report as JSON values, for the model card."""
@@ -39,7 +42,7 @@ class Int8Report:
             line = f"{name:15}{len(blocks.get('int8', [])):5d}{len(kept):10d}"
             lines.append(f"{line}  {', '.join(kept)}".rstrip())
         lines.append(
-            f"Same best class as float32: {self.agreement:.1%} of "
+            f"Agreement with float32, {self.agreement_of}: {self.agreement:.1%} on "
             f"{self.num_checked_images} images that chose no range"
         )
         return "\n".join(lines)

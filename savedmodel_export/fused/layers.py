@@ -7,8 +7,13 @@ Weights are stored in the target precision; the statistics of layer norms are co
 in float32.
 """
 
+import functools
+import math
+
 import tensorflow as tf
 from keras import ops
+
+from keras_concatplexer.vit.token_embedding import placed
 
 # The products of a block whose answers are added to the tokens.
 INTO_RESIDUAL = ("attention_out", "mlp_out")
@@ -87,24 +92,23 @@ class FusedBlock(tf.Module):
         self.norm1 = FusedNorm(parts.norm1, residual_dtype)
         self.norm2 = FusedNorm(parts.norm2, residual_dtype)
         scale = attention.key_dim**-0.5
-        query = _flat_projection(attention.query_dense, scale)
-        key, value = map(_flat_projection, (attention.key_dense, attention.value_dense))
+        query = flat_projection(attention.query_dense, scale)
+        key, value = map(flat_projection, (attention.key_dense, attention.value_dense))
         if queries == "all":
-            self.qkv = _joined("qkv", dtype, query, key, value)
+            self.qkv = joined("qkv", dtype, query, key, value)
         else:
-            self.query = _joined("query", dtype, query)
-            self.key_value = _joined("key_value", dtype, key, value)
-        output = attention.output_dense
-        width = output.kernel.shape[-1]
+            self.query = joined("query", dtype, query)
+            self.key_value = joined("key_value", dtype, key, value)
         self.attention_out = FusedDense(
-            tf.reshape(output.kernel, (-1, width)), output.bias, dtype, "attention_out"
+            *_scaled_output(attention.output_dense, parts.scales[0]),
+            *(dtype, "attention_out"),
         )
         self.mlp_in = FusedDense(
             *(parts.mlp_in.kernel, parts.mlp_in.bias, dtype, "mlp_in"),
             parts.activation,
         )
         self.mlp_out = FusedDense(
-            parts.mlp_out.kernel, parts.mlp_out.bias, dtype, "mlp_out"
+            *_scaled_output(parts.mlp_out, parts.scales[1]), dtype, "mlp_out"
         )
 
     def __call__(self, tokens, num_tokens, images_per_sequence=1):
@@ -120,16 +124,17 @@ class FusedBlock(tf.Module):
             `(sequences * images_per_sequence, width)`.
         """
         with tf.name_scope(self.name):
+            heads = functools.partial(split_heads, num_heads=self._num_heads)
             normed = self.norm1(tokens)
             if self._queries == "all":
-                query, key, value = self._heads(self.qkv(normed), num_tokens, 3)
+                query, key, value = heads(self.qkv(normed), num_tokens, 3)
             else:
                 per_image = num_tokens // images_per_sequence
                 normed_first = _first(normed, per_image)
                 tokens = _first(tokens, per_image)
-                key, value = self._heads(self.key_value(normed), num_tokens, 2)
-                (query,) = self._heads(self.query(normed_first), images_per_sequence, 1)
-            mixed = self.attention_out(_attend(query, key, value))
+                key, value = heads(self.key_value(normed), num_tokens, 2)
+                (query,) = heads(self.query(normed_first), images_per_sequence, 1)
+            mixed = self.attention_out(attend(query, key, value))
             tokens += tf.cast(mixed, tokens.dtype)
             hidden = self.mlp_in(self.norm2(tokens))
             return tokens + tf.cast(self.mlp_out(hidden), tokens.dtype)
@@ -140,18 +145,17 @@ class FusedBlock(tf.Module):
         projections = ("qkv",) if self._queries == "all" else ("query", "key_value")
         return (*projections, "attention_out", "mlp_in", "mlp_out")
 
-    def _heads(self, projected, num_tokens, num_parts):
-        """`(S * L, parts * D)` -> as many of `(S, heads, L, D / heads)`."""
-        head_dim = projected.shape[-1] // num_parts // self._num_heads
-        parts = tf.reshape(
-            projected, (-1, num_tokens, num_parts, self._num_heads, head_dim)
-        )
-        # (S, L, parts, heads, D / heads) -> (parts, S, heads, L, D / heads)
-        return tf.unstack(tf.transpose(parts, (2, 0, 3, 1, 4)), num_parts)
+
+def split_heads(projected, num_tokens, num_parts, num_heads):
+    """`(S * L, parts * D)` -> as many of `(S, heads, L, D / heads)`."""
+    head_dim = projected.shape[-1] // num_parts // num_heads
+    parts = tf.reshape(projected, (-1, num_tokens, num_parts, num_heads, head_dim))
+    # (S, L, parts, heads, D / heads) -> (parts, S, heads, L, D / heads)
+    return tf.unstack(tf.transpose(parts, (2, 0, 3, 1, 4)), num_parts)
 
 
-def _attend(query, key, value):
-    """Three of `(S, heads, L, D / heads)` -> `(S * L, D)`."""
+def attend(query, key, value):
+    """Three of `(S, heads, L, D / heads)` -> `(S * L, D)`, one L per query."""
     scores = tf.matmul(query, key, transpose_b=True)
     # The kernel accumulates in float32, whatever the dtype.
     weights = tf.nn.softmax(scores)
@@ -166,7 +170,7 @@ def _first(tokens, num_tokens):
     return tf.reshape(tokens, (-1, num_tokens, width))[:, 0]
 
 
-def _flat_projection(layer, scale=1.0):
+def flat_projection(layer, scale=1.0):
     """Kernel `(D, D)` and bias `(D,)` of one of an attention's projections."""
     width = layer.kernel.shape[0]
     kernel = tf.reshape(layer.kernel, (width, -1))
@@ -174,7 +178,17 @@ def _flat_projection(layer, scale=1.0):
     return kernel * scale, tf.reshape(bias, [-1]) * scale
 
 
-def _joined(name, dtype, *projections):
+def _scaled_output(layer, scale):
+    """Kernel `(..., D)` as a matrix and bias of a layer with its LayerScale inside."""
+    width = layer.kernel.shape[-1]
+    kernel = tf.reshape(layer.kernel, (-1, width))
+    if scale is None:
+        return kernel, layer.bias
+    return kernel * scale, None if layer.bias is None else layer.bias * scale
+
+
+def joined(name, dtype, *projections):
+    """Returns one `FusedDense` of several kernels and biases side by side."""
     kernels, biases = zip(*projections, strict=True)
     return FusedDense(tf.concat(kernels, 1), tf.concat(biases, 0), dtype, name)
 
@@ -185,18 +199,18 @@ class FusedEmbedding(tf.Module):
     def __init__(self, stages, dtype):
         super().__init__(name="embedding")
         parts, width = stages.embedding_parts, stages.hidden_dim
+        num_patches = math.prod(stages.grid_shape)
         kernel = tf.convert_to_tensor(parts.projection.kernel)
         self._patch_shape = tuple(kernel.shape[:2])
         self._grid_shape = stages.grid_shape
         self.projection = FusedDense(
             tf.reshape(kernel, (-1, width)), parts.projection.bias, dtype, "projection"
         )
-        positions = tf.reshape(tf.convert_to_tensor(parts.positions), (1, -1, width))
-        prefix = tf.concat([tf.convert_to_tensor(p) for p in parts.prefix], axis=1)
-        num_prefix = len(parts.prefix)
+        prefix, positions = placed(parts, num_patches)
         # What stands in front is the same for every image.
-        self.prefix = weight(prefix + positions[:, :num_prefix], dtype, "prefix")
-        self.positions = weight(positions[:, num_prefix:], dtype, "positions")
+        self.prefix = None if prefix is None else weight(prefix, dtype, "prefix")
+        self.positions = weight(positions, dtype, "positions")
+        self.norm = None if parts.norm is None else FusedNorm(parts.norm, dtype)
 
     def __call__(self, images):
         rows, columns = self._grid_shape
@@ -208,5 +222,8 @@ class FusedEmbedding(tf.Module):
         patches = tf.reshape(patches, (-1, height * width * channels))
         patches = self.projection(tf.cast(patches, self.positions.dtype))
         tokens = tf.reshape(patches, (-1, rows * columns, dim)) + self.positions
-        prefix = tf.tile(self.prefix, (ops.shape(images)[0], 1, 1))
-        return tf.reshape(tf.concat([prefix, tokens], axis=1), (-1, dim))
+        if self.prefix is not None:
+            prefix = tf.tile(self.prefix, (ops.shape(images)[0], 1, 1))
+            tokens = tf.concat([prefix, tokens], axis=1)
+        tokens = tf.reshape(tokens, (-1, dim))
+        return tokens if self.norm is None else self.norm(tokens)

@@ -113,6 +113,6 @@ class KerasDemultiplexer(tf.Module):
         self.weights = [variable.value for variable in layer.variables]
 
     def __call__(self, tokens, reference):
-        """Returns the class token of each image, `(batch_size, width)`."""
+        """Returns the tokens of each image, `(batch_size, num_tokens, width)`."""
         inputs = tf.reshape(tokens, (-1, self._num_tokens, tokens.shape[-1]))
-        return self._layer(tf.cast(inputs, tf.float32), reference=reference)[:, 0]
+        return self._layer(tf.cast(inputs, tf.float32), reference=reference)

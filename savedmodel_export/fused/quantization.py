@@ -30,7 +30,8 @@ def fuse_in_int8(models, images, min_agreement=INT8_MIN_AGREEMENT):
         models: dict, N -> classifier, of `models.by_num_mux`.
         images: float array, preprocessed. The last quarter is held out.
         min_agreement: float. The least share of the images held out whose best class
-            must be that of float32.
+            must be that of float32; of a model without a classifier, the least mean
+            cosine between its features and those of float32.
 
     Returns:
         `({N: FusedClassifier}, Int8Report)`. They hold what they share once.
@@ -68,6 +69,7 @@ def fuse_in_int8(models, images, min_agreement=INT8_MIN_AGREEMENT):
         agreement,
         len(seen),
         num_checked,
+        "best class" if judge.is_classifier else "cosine of features",
     )
     return classifiers, report
 
@@ -96,16 +98,18 @@ class _Judge:
 
     def __init__(self, classifiers, images):
         self._images = images
+        self.is_classifier = next(iter(classifiers.values())).is_classifier
         self._expected = {
             n: self._answers(function, "calibration: float32 answers")
             for n, function in _functions(classifiers).items()
         }
 
     def agreement(self, functions):
-        """Returns float, the lowest share of equal best classes."""
+        """Returns float, the lowest agreement of an N with its float32."""
+        agree = _same_classes if self.is_classifier else _cosine
         return min(
-            float((self._answers(f).argmax(-1) == self._expected[n].argmax(-1)).mean())
-            for n, f in functions.items()
+            float(agree(self._answers(function), self._expected[n]).mean())
+            for n, function in functions.items()
         )
 
     def error(self, functions, num_images):
@@ -125,6 +129,15 @@ class _Judge:
             for start in (starts if what is None else progress(starts, what))
         ]
         return np.concatenate(answers)
+
+
+def _same_classes(answers, expected):
+    return answers.argmax(-1) == expected.argmax(-1)
+
+
+def _cosine(answers, expected):
+    lengths = np.linalg.norm(answers, axis=-1) * np.linalg.norm(expected, axis=-1)
+    return (answers * expected).sum(-1) / np.maximum(lengths, 1e-30)
 
 
 def _fuse_each(models, precision, residual_precision=None):

@@ -78,12 +78,20 @@ def _terminate(*arguments):
 
 def _run(values, options):
     info = ModelInfo(values.model, values.num_mux)
+    outputs = tuple(dict.fromkeys(values.outputs))
+    if info.class_names is None:
+        if values.top_k:
+            raise ValueError(
+                f"--top_k={values.top_k}, but --model={values.model} has no classes: "
+                "it gives features. Leave it out."
+            )
+        outputs = outputs or (info.answer,)
     settings = Settings(
         **{
             name: getattr(values, name)
             for name in ("input", "batch_size", "shard_size", "top_k", "format")
         },
-        outputs=tuple(dict.fromkeys(values.outputs)),
+        outputs=outputs,
     )
     plan = make_plan(
         settings.input, settings.shard_size, values.data_dir, values.key_feature

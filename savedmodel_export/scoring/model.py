@@ -17,7 +17,8 @@ class ModelInfo:
 
     Attributes:
         signature: str, the one to ask.
-        class_names: list of str.
+        class_names: list of str; `None` for a model of features.
+        answer: str. The output that tells what the model makes of an image.
         mixes_images: bool. Whether an answer depends on the batch's other images.
         identity: str. The hash of the model card, which holds that of the weights.
 
@@ -37,15 +38,19 @@ class ModelInfo:
             self.identity = hashlib.sha256(
                 (self.version / FILE_NAME).read_bytes()
             ).hexdigest()
-            self.class_names = (self.version / LABELS).read_text().splitlines()
-            signatures, num_classes = card["signatures"], card["num_classes"]
+            signatures = card["signatures"]
+            num_classes = self.class_names = None
+            # A model of features has no classes at all.
+            if "num_classes" in card or "num_features" not in card:
+                num_classes = card["num_classes"]
+                self.class_names = (self.version / LABELS).read_text().splitlines()
             mixes_images, default = card["mixes_images"], card["num_mux"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"--model={version}: {FILE_NAME} or {LABELS} is missing or damaged "
                 f"({error}). Export the model again."
             ) from error
-        if len(self.class_names) != num_classes:
+        if num_classes is not None and len(self.class_names) != num_classes:
             raise ValueError(
                 f"--model={version}: {LABELS} has {len(self.class_names)} lines for "
                 f"{num_classes} classes. Export the model again."
@@ -58,6 +63,7 @@ class ModelInfo:
                 f"--model={version} has no signature {self.signature}. It has "
                 f"{', '.join(signatures)}."
             )
+        self.answer = "features" if self.class_names is None else "logits"
         self.num_mux = default if num_mux is None else num_mux
         self.mixes_images = mixes_images and self.num_mux > 1
 
@@ -67,7 +73,8 @@ class Model:
 
     Args:
         info: `ModelInfo`.
-        outputs: sequence of str. What the model must answer with beside the classes.
+        outputs: sequence of str. What the model must answer with, beside the classes
+            of a classifier.
         threads: int or `None`. Processor threads; all by default. Only the first
             model of a process can set it.
 

@@ -89,7 +89,7 @@ def _answers(job, model, shard):
             good, outputs, refused = model.answer([batch[i].content for i in positions])
             wrong |= {positions[i]: reason for i, reason in refused.items()}
             if good:
-                finite = np.isfinite(outputs["logits"]).all(-1)
+                finite = np.isfinite(outputs[job.info.answer]).all(-1)
                 for i in np.array(good)[~finite]:
                     wrong[positions[i]] = "the model's answer is not finite"
                 outputs = {name: value[finite] for name, value in outputs.items()}
@@ -115,7 +115,9 @@ class _Scores:
 
     def __init__(self, job):
         self._settings, self._names = job.settings, job.info.class_names
-        self.schema = scores_schema(job.settings.outputs, job.settings.top_k)
+        self.schema = scores_schema(
+            job.settings.outputs, job.settings.top_k, self._names is not None
+        )
 
     def no_rows(self):
         return {name: [] for name in self.schema.names}
@@ -123,10 +125,16 @@ class _Scores:
     def columns(self, images, outputs, wrong):
         if len(images) == len(wrong):
             return self.no_rows()
-        class_ids = outputs["class_ids"].tolist()
-        probabilities = outputs["probabilities"]
+        columns = {"key": [text(x.key) for i, x in enumerate(images) if i not in wrong]}
+        if self._names is not None:
+            columns |= self._classes(outputs["class_ids"], outputs["probabilities"])
+        for name in self._settings.outputs:
+            columns[name] = outputs[name].tolist()
+        return columns
+
+    def _classes(self, class_ids, probabilities):
+        class_ids = class_ids.tolist()
         columns = {
-            "key": [text(x.key) for i, x in enumerate(images) if i not in wrong],
             "class_id": class_ids,
             "class": [self._names[i] for i in class_ids],
             "probability": probabilities[np.arange(len(class_ids)), class_ids].tolist(),
@@ -139,8 +147,6 @@ class _Scores:
             columns["top_probabilities"] = np.take_along_axis(
                 probabilities, best, -1
             ).tolist()
-        for name in self._settings.outputs:
-            columns[name] = outputs[name].tolist()
         return columns
 
 

@@ -14,19 +14,21 @@ VECTORS = ("logits", "probabilities", "features")
 ERRORS = pa.schema([("key", pa.string()), ("reason", pa.string())])
 
 
-def scores_schema(outputs=(), top_k=0):
+def scores_schema(outputs=(), top_k=0, has_classes=True):
     """Returns the columns of a table of scores.
 
     Args:
         outputs: sequence of `VECTORS`, columns of lists.
         top_k: int. Length of the lists of the most probable classes; 0 for none.
+        has_classes: bool. Whether the model is a classifier.
     """
-    columns = [
-        ("key", pa.string()),
-        ("class_id", pa.int32()),
-        ("class", pa.string()),
-        ("probability", pa.float32()),
-    ]
+    columns = [("key", pa.string())]
+    if has_classes:
+        columns += [
+            ("class_id", pa.int32()),
+            ("class", pa.string()),
+            ("probability", pa.float32()),
+        ]
     if top_k:
         columns += [
             ("top_class_ids", pa.list_(pa.int32())),

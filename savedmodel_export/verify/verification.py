@@ -27,42 +27,42 @@ class VerificationError(RuntimeError):
 
 
 def default_tolerance(precision):
-    """Returns float, the largest difference of logits over the largest logit."""
+    """Returns float, the largest difference of answers over the largest one."""
     return {"float32": TOLERANCE, "int8": INT8_TOLERANCE}.get(precision, HALF_TOLERANCE)
 
 
-def finite_answers(model, images):
-    """Returns a live model's logits as a float32 array.
+def finite(answers, name):
+    """Returns the live answers of the model of that name as a float32 array.
 
     Raises:
         ValueError: if one is not finite: such a model would pass no comparison.
     """
-    logits = np.asarray(model(images, training=False)).astype(np.float32)
-    if not np.isfinite(logits).all():
+    answers = np.asarray(answers).astype(np.float32)
+    if not np.isfinite(answers).all():
         raise ValueError(
-            f"The model {model.name} answers random images with logits that are not "
+            f"The model {name} answers random images with values that are not "
             "finite. Its training diverged, or its weights are damaged."
         )
-    return logits
+    return answers
 
 
 def relative_difference(answers, expected):
-    """Returns the largest difference of logits over the largest expected logit."""
+    """Returns the largest difference of answers over the largest expected one."""
     # A head of zeros answers with zeros: there the difference itself counts.
     return _distance(answers, expected) / (np.abs(expected).max() or 1.0)
 
 
-def verify(folder, inputs, logits, class_names, tolerance):
+def verify(folder, inputs, expected, class_names, tolerance):
     """Loads a version in a fresh process and compares its answers.
 
     Args:
         folder: path of the SavedModel.
         inputs: dict, name of a signature -> array that it takes as its one input.
-        logits: dict, name -> float array `(num_images, num_classes)`, the live
-            model's answers to the same images.
+        expected: dict, name -> dict of float arrays with a row per image: what the
+            live model says of the same images, `features`, `logits` or both.
         class_names: sequence of str.
-        tolerance: float. Largest difference allowed, of logits divided by the
-            largest logit, and of probabilities.
+        tolerance: float. Largest difference allowed, of features and logits divided
+            by the largest one, and of probabilities.
 
     Raises:
         VerificationError: if an answer differs or the version cannot be loaded.
@@ -73,7 +73,11 @@ def verify(folder, inputs, logits, class_names, tolerance):
             answers,
             class_names=np.array(class_names),
             **{f"inputs_{name}": _portable(value) for name, value in inputs.items()},
-            **{f"logits_{name}": value for name, value in logits.items()},
+            **{
+                f"expected_{name}/{output}": values
+                for name, outputs in expected.items()
+                for output, values in outputs.items()
+            },
         )
         root = str(pathlib.Path(__file__).parents[2])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -108,8 +112,14 @@ def compare(folder, answers, tolerance):
         outputs = model.run(name, {key: value})
         if wrong_rows := [k for k, v in outputs.items() if len(v) != len(value)]:
             return f"{name} returns another number of rows in {wrong_rows}"
-        logits, class_names = answers[f"logits_{name}"], answers["class_names"]
-        for what, difference in _differences(outputs, logits, class_names):
+        start = f"expected_{name}/"
+        expected = {
+            key.removeprefix(start): values
+            for key, values in answers.items()
+            if key.startswith(start)
+        }
+        class_names = answers["class_names"]
+        for what, difference in _differences(outputs, expected, class_names):
             if not difference <= tolerance:
                 return (
                     f"difference of {what} in {name} {difference:.2e}, "
@@ -118,13 +128,21 @@ def compare(folder, answers, tolerance):
     return None
 
 
-def _differences(outputs, logits, names):
+def _differences(outputs, expected, names):
     """Yields (name of an output, how far it is from what it must be)."""
+    logits = expected.get("logits")
     if "scores" in outputs:
         # A probability moves by less than the logits do.
         difference = _distance(outputs["scores"], _softmax(logits))
         yield "scores", difference / max(1.0, np.abs(logits).max())
         yield "classes", _unequal(outputs["classes"], np.tile(names, (len(logits), 1)))
+        return
+    if "features" in expected:
+        yield (
+            "features",
+            relative_difference(outputs["features"], expected["features"]),
+        )
+    if logits is None:
         return
     yield "logits", relative_difference(outputs["logits"], logits)
     # The others follow from the logits answered: two classes may be nearly equal.

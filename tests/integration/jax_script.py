@@ -42,7 +42,11 @@ MODELS = {
     "image_multiplexer": lambda vit: kcp.ImageMultiplexerViT(
         vit, num_mux=2, trainable_keys=True
     ),
+    "siglip": lambda vit: kcp.ConcatPlexer(
+        kcp.vit.keras_hub_vit(encoder("siglip"), NUM_CLASSES), num_mux=2
+    ),
 }
+ENCODERS = ("dinov2", "dinov2_registers", "clip", "siglip")
 
 # To compile a step takes seconds: these have the parts of all.
 TRAINED = ("concat_elastic", "image_multiplexer")
@@ -111,6 +115,25 @@ def proportional_block():
     return kcp.layers.ProportionalBlock(kcp.vit.read_stages(vit).block_parts[0])
 
 
+def encoder(kind):
+    """Returns a tiny encoder of keras-hub that has no weight left as it starts."""
+    # keras_hub would come with it.
+    from tests.vit.hub import make_trained
+
+    return make_trained(kind)
+
+
+def encoder_features(kind):
+    """Returns what keras-hub and a ViT around the same encoder say of some images."""
+    backbone = encoder(kind)
+    vit = kcp.vit.keras_hub_vit(backbone, num_classes=None)
+    model = kcp.ConcatPlexer(vit, 1, strides=1, kernel_size=1)
+    images = make_images(model)
+    own = np.array(backbone.predict_on_batch(images))
+    own = own if own.ndim == 2 else own[:, 0]
+    return np.stack([own, np.array(model.predict_on_batch(images))])
+
+
 def make_model(name):
     """Returns the model of a row of `MODELS`, on the present backend."""
     keras.utils.set_random_seed(0)
@@ -147,7 +170,7 @@ def resized_positions(grid_shape):
     positions = np.random.default_rng(3).normal(size=(1, 2 + 24, 8)).astype("float32")
     resize = kcp.vit.resolution.resize_positions
     positions = keras.ops.convert_to_tensor(positions)
-    return keras.ops.convert_to_numpy(resize(positions, 2, (4, 6), grid_shape))
+    return keras.ops.convert_to_numpy(resize(positions, (4, 6), grid_shape))
 
 
 def neighbours(model):
@@ -196,6 +219,8 @@ def main(folder):
     results["grouped"] = grouped_at_any_batch_size()
     for name in LAYERS:
         results[f"layer/{name}"] = layer_output(name)
+    for kind in ENCODERS:
+        results[f"encoder/{kind}"] = encoder_features(kind)
     for name in MODELS:
         model = make_model(name)
         images = make_images(model)

@@ -79,6 +79,6 @@ def test_weights_that_are_not_finite(tiny_vit, tmp_path):
     kernel = tiny_vit.layers[-1].weights[0]
     kernel.assign(np.full(kernel.shape, np.nan))
     preprocessor = kcp.preprocessing.ImagePreprocessor((16, 16, 3))
-    with pytest.raises(ValueError, match="logits that are not finite"):
+    with pytest.raises(ValueError, match="values that are not finite"):
         export(tiny_vit, preprocessor, [*"0123456789"], tmp_path)
     assert not (tmp_path / "1").exists()

@@ -95,6 +95,13 @@ def test_file_of_one_backend_loads_on_the_other(name, folder, results):
     np.testing.assert_allclose(logits, results[f"{name}/logits"], atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", jax_script.ENCODERS)
+def test_an_encoder_is_keras_hubs_own(kind, results):
+    own, wrapped = results[f"encoder/{kind}"]
+    assert np.abs(own[0] - own[1]).max() > 0.1
+    np.testing.assert_allclose(wrapped, own, atol=1e-5)
+
+
 def test_neighbours_agree(folder, results):
     model = keras.saving.load_model(folder / "concat_group.keras")
     found = jax_script.neighbours(model)

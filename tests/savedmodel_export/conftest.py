@@ -67,10 +67,11 @@ def unverified(monkeypatch):
 
 @pytest.fixture(scope="session")
 def make_served(shared):
-    """Function: "vit", "group", "image", "elastic" or "plain" -> `Served`.
+    """Function: "vit", "group", "image", "elastic", "plain" or "features" -> `Served`.
 
     The weights are scrambled; "plain" is "group" without the fused inference graph,
-    and "elastic" answers at N = 2 where none is asked for.
+    "elastic" answers at N = 2 where none is asked for, and "features" is a SigLIP
+    encoder in image scope.
     """
     import keras_concatplexer as kcp
 
@@ -81,11 +82,15 @@ def make_served(shared):
     @functools.cache
     def make(kind):
         keras.utils.set_random_seed(0)
-        model = kcp.vit.keras_cv_vit(size, image_shape=(16, 16, 3), num_classes=10)
+        class_names = None if kind == "features" else CLASS_NAMES
+        if kind == "features":
+            model = _encoder()
+        else:
+            model = kcp.vit.keras_cv_vit(size, image_shape=(16, 16, 3), num_classes=10)
         if kind == "elastic":
             model = kcp.ElasticConcatPlexer(model, num_mux=(1, 2, 4))
         elif kind != "vit":
-            scope = "image" if kind == "image" else "group"
+            scope = "image" if kind in ("image", "features") else "group"
             model = kcp.ConcatPlexer(model, num_mux=2, attention_scope=scope)
         rng = np.random.default_rng(2)
         for weight in model.trainable_variables:
@@ -96,17 +101,28 @@ def make_served(shared):
             if not version.exists():
                 with pytest.MonkeyPatch.context() as patch:
                     # Once is enough: tests compare the answers of all kinds.
-                    if kind != "group":
+                    if kind not in ("group", "features"):
                         patch.setattr(exporter, "verify", lambda *_: None)
                     exporter.export(
-                        *(model, preprocessor, CLASS_NAMES, folder),
+                        *(model, preprocessor, class_names, folder),
                         max_pixels=2**20,
                         fuse=kind != "plain",
                         default_num_mux=2 if kind == "elastic" else None,
                     )
-        return Served(model, preprocessor, version)
+        return Served(model, preprocessor, version, class_names)
 
     return make
+
+
+def _encoder():
+    import keras_hub
+
+    import keras_concatplexer as kcp
+
+    backbone = keras_hub.models.SigLIPVisionEncoder(
+        *(4, 32, 2, 2, 64), image_shape=(16, 16, 3)
+    )
+    return kcp.vit.keras_hub_vit(backbone, num_classes=None)
 
 
 @pytest.fixture(scope="session")

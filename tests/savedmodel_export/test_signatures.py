@@ -12,8 +12,9 @@ KINDS = (
 
 
 def check(outputs, logits, class_names):
-    """The four outputs of a signature against the live model's logits."""
+    """The outputs of a signature against the live model's logits."""
     assert {name: value.dtype.kind for name, value in outputs.items()} == {
+        "features": "f",
         "logits": "f",
         "probabilities": "f",
         "class_ids": "i",
@@ -164,7 +165,8 @@ def test_input_dtype_and_channels(channels, encode):
     preprocessor = kcp.preprocessing.ImagePreprocessor((8, 8, channels))
 
     def predict(images):
-        return tf.reduce_mean(images, (1, 2))[:, :1] * tf.constant([[1.0, -1.0]])
+        brightness = tf.reduce_mean(images, (1, 2))[:, :1]
+        return {"logits": brightness * tf.constant([[1.0, -1.0]])}
 
     module = ServingModule(
         *({1: predict}, [], preprocessor, ["bright", "dark"], 1), input_dtype="uint8"

@@ -110,9 +110,14 @@ def test_a_head_of_another_form_is_refused(options):
         keras_hub_vit(classifier)
 
 
-def test_a_missing_number_of_classes_is_refused():
-    with pytest.raises(ValueError, match="Pass `num_classes`"):
-        keras_hub_vit(make_backbone())
+def test_without_a_number_of_classes_there_are_features():
+    backbone = make_backbone()
+    features = keras_hub_vit(backbone)(make_images())
+    np.testing.assert_allclose(features, backbone(make_images())[:, 0], atol=1e-6)
+    unit = keras_hub_vit(backbone, normalize=True)
+    np.testing.assert_allclose(np.linalg.norm(unit(make_images()), axis=-1), 1, 1e-5)
+    with pytest.raises(ValueError, match="`normalize` is for features"):
+        keras_hub_vit(backbone, num_classes=2, normalize=True)
 
 
 def test_keras_hub_is_optional(monkeypatch):
@@ -155,7 +160,7 @@ def test_channels_first_is_refused():
 
 def test_another_model_is_refused():
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    with pytest.raises(ValueError, match="`ViTBackbone` or a `DeiTBackbone`"):
+    with pytest.raises(ValueError, match="one of keras-hub's ViTBackbone, Dei"):
         keras_hub_vit(other, num_classes=2)
     with pytest.raises(ValueError, match="`keras_hub_vit`"):
         read_stages(other)

@@ -66,7 +66,7 @@ def test_file_round_trip_is_exact(vit, tmp_path):
 
 def test_config_is_the_constructors_arguments(vit):
     config = vit.get_config()
-    assert set(config) == {"name", "backbone", "num_classes"}
+    assert set(config) == {"name", "backbone", "num_classes", "normalize"}
     assert config["backbone"]["config"]["data_format"] == "channels_last"
 
 

@@ -1,4 +1,6 @@
 import collections
+import csv
+import json
 import threading
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from savedmodel_export.client import classification
 from savedmodel_export.client.answers import ANSWER, INPUT, SERVER, RequestError
 from savedmodel_export.client.classification import Classification, mixed_by
+from savedmodel_export.client.table import Table
 from tests.savedmodel_export.client.faulty.fake_servers import REFUSAL, classify
 
 
@@ -150,3 +153,22 @@ def test_the_words_of_a_refusal():
         classify([b"bad image"])
     counted = collections.Counter(classify([b"\x06"])["class_ids"].tolist())
     assert counted == {1: 1}
+
+
+def test_features_of_a_model_without_classes(make, tmp_path):
+    class Encoder:
+        def predict(self, inputs, signature):
+            values = [[float(content[0]), 0.5] for content in inputs["image_bytes"]]
+            return {"features": np.array(values, "float32")}
+
+    paths = make(b"a", b"b", None)
+    rows = rows_of(Encoder(), paths)
+    assert [row.get("features") for row in rows] == [[97.0, 0.5], [98.0, 0.5], None]
+    assert mixed_by(Encoder(), paths) == 0
+    table = Table(tmp_path / "features.csv", {})
+    table.write(rows)
+    assert table.finish([str(path) for path in paths]) == 1
+    with open(tmp_path / "features.csv", newline="") as file:
+        head, first, _ = csv.reader(file)
+    assert head == ["file", "features"]
+    assert json.loads(first[1]) == [97.0, 0.5]

@@ -44,6 +44,16 @@ def test_a_shard(make_job, load, make_served, pixels, kind):
     assert "Not an image" in errors["reason"][0]
 
 
+def test_features(make_job, load, make_served, pixels):
+    job = make_job("features", shard_size=9, outputs=("features",))
+    assert score_shard(job, load(job), job.plan.shards[0]) == Counts(7, 2)
+    table = read(job, "part-00000.parquet")
+    assert table.column_names == ["key", "features"]
+    expected = make_served("features").live(pixels[[0, 1, 2, 4, 5, 6, 8]])
+    found = np.array(table["features"].to_pylist())
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
 def test_without_errors_there_is_no_table_of_them(make_job, quick_model, folder):
     for i in (3, 7):
         (folder / f"{i}.png").unlink()

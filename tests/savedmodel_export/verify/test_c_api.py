@@ -9,7 +9,7 @@ import pytest
 from savedmodel_export.verify.c_api import CApiError, LoadedModel
 from savedmodel_export.verify.verification import (
     compare,
-    finite_answers,
+    finite,
     relative_difference,
 )
 
@@ -118,7 +118,7 @@ def test_what_verification_finds(make_served, pixels):
     answers = {
         "class_names": np.array(served.class_names),
         "inputs_serving_default": images,
-        "logits_serving_default": served.live(images),
+        "expected_serving_default/logits": served.live(images),
     }
     assert "expected ['serving_default']" in compare(served.version, answers, 1e-4)
     model = LoadedModel(served.version)
@@ -152,14 +152,16 @@ def test_what_comparison_allows(make_served, pixels, encoded, example):
     answers = {"class_names": np.array(served.class_names)}
     for name, value in inputs.items():
         answers[f"inputs_{name}"] = value
-        answers[f"logits_{name}"] = served.live(images)
+        answers[f"expected_{name}/logits"] = served.live(images)
     assert compare(served.version, answers, 1e-4) is None
     # A wrong name is an error under any tolerance.
     answers["class_names"] = np.array(served.class_names[::-1])
     assert "classes in classify inf" in compare(served.version, answers, 0.1)
     answers["class_names"] = np.array(served.class_names)
-    answers["logits_serve_groups"] = served.live(images) + 0.01
+    answers["expected_serve_groups/logits"] = served.live(images) + 0.01
     assert "logits in serve_groups" in compare(served.version, answers, 1e-4)
+    answers["expected_serve_bytes/features"] = np.ones((3, 32), "float32")
+    assert "features in serve_bytes" in compare(served.version, answers, 1e-4)
 
 
 def test_a_difference_is_relative_to_the_largest_logit():
@@ -171,12 +173,5 @@ def test_a_difference_is_relative_to_the_largest_logit():
 
 
 def test_a_model_whose_answers_are_not_finite():
-    with pytest.raises(ValueError, match="logits that are not finite"):
-        finite_answers(diverged, np.zeros((1, 2)))
-
-
-def diverged(images, training):
-    return images / np.float32(0)
-
-
-diverged.name = "diverged"
+    with pytest.raises(ValueError, match="values that are not finite"):
+        finite(np.array([[1.0, np.nan]]), "diverged")

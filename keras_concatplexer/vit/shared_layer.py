@@ -1,4 +1,4 @@
-"""A layer of the wrapped ViT, as a layer of one model's graph."""
+"""A layer that stands in several graphs, as a layer of one of them."""
 
 import keras
 
