@@ -35,7 +35,7 @@ define_flags()
 
 
 def main():
-    """Trains the model that the flags describe and prints its test accuracy."""
+    """Trains the model that the flags describe and prints its test score."""
     try:
         _run(flags.FLAGS)
     except ValueError as error:
@@ -87,8 +87,9 @@ def _run(values):
     except TrainingStopped as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    score = run.objective.score
     print(
-        f"test accuracy {results['test_accuracy']:.4f} (best model) on "
+        f"test {score} {results[f'test_{score}']:.4f} (best model) on "
         f"{results['num_test_images']} images; results in {workdir}"
     )
 

@@ -103,7 +103,8 @@ def load_teacher(workdir, preprocessor, class_names):
     Args:
         workdir: of a training run.
         preprocessor: `ImagePreprocessor` of the student's images.
-        class_names: tuple of str, the student's classes.
+        class_names: tuple of str, the student's classes; `None` where they do not
+            matter.
 
     Raises:
         ValueError: if it is multiplexed, or for other images or classes.
@@ -115,13 +116,10 @@ def load_teacher(workdir, preprocessor, class_names):
             f"--teacher={workdir} holds a multiplexed model. Expected a plain ViT "
             "(python -m train --model=vit)."
         )
-    theirs, ours = (
-        {**_facts(images), "classes": tuple(classes)}
-        for images, classes in (
-            (description.preprocessor, description.class_names),
-            (preprocessor, class_names),
-        )
-    )
+    theirs, ours = _facts(description.preprocessor), _facts(preprocessor)
+    if class_names is not None:
+        theirs["classes"] = tuple(description.class_names)
+        ours["classes"] = tuple(class_names)
     differing = [
         f"{name}: {theirs[name]}, here {ours[name]}"
         for name in ours

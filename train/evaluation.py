@@ -1,4 +1,4 @@
-"""Scores of a classifier, one row for each N of an elastic one."""
+"""Scores of a model, one row for each N of an elastic one."""
 
 import contextlib
 
@@ -6,42 +6,28 @@ import keras
 
 import keras_concatplexer as kcp
 
-from .multi_worker import distributable
-from .strategy import is_multi_worker, sharded_by_rows
-
-
-def accuracy_metrics(num_classes, num_mux=1):
-    """Metrics of classifiers; those of each slot too, where there are several.
-
-    They go into `weighted_metrics`: others count the rows that fill a batch.
-    """
-    metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
-    if num_classes > 5:
-        metrics.append(keras.metrics.TopKCategoricalAccuracy(5, name="top5_accuracy"))
-    if num_mux > 1:
-        metrics.append(kcp.metrics.SlotAccuracy(num_mux))
-    return metrics
+from .strategy import sharded_by_rows
 
 
 class Evaluation:
-    """Evaluates a classifier at each of its N, under a strategy.
+    """Evaluates a model at each of its N, under a strategy.
 
     Args:
-        model: the classifier.
+        model: the model.
         strategy: `tf.distribute.Strategy`.
-        loss: `keras.losses.Loss` of logits and one-hot labels.
+        objective: of the run; see `make_objective`.
+        loss: `keras.losses.Loss`.
     """
 
-    def __init__(self, model, strategy, loss):
+    def __init__(self, model, strategy, objective, loss):
         self._models = {}
         with strategy.scope():
             for num_mux, single in kcp.models.by_num_mux(model).items():
-                if is_multi_worker(strategy):
-                    single = distributable(single)
+                single = objective.evaluated(single)
                 single.compile(
                     optimizer=None,
                     loss=loss,
-                    weighted_metrics=accuracy_metrics(model.output_shape[-1], num_mux),
+                    weighted_metrics=objective.metrics(num_mux),
                 )
                 self._models[num_mux] = single
 
@@ -59,17 +45,18 @@ class ElasticValidation(keras.callbacks.Callback):
     """Adds the validation scores of an elastic model at each N to the logs.
 
     `val_loss_n2`, `val_accuracy_n2`, `val_slot_accuracy_1_n2` and so on; `val_loss`
-    and `val_accuracy` are the means over the N, so that the best epoch is best for
-    all of them.
+    and `val_accuracy`, or `val_cosine`, are the means over the N, so that the best
+    epoch is best for all of them.
 
     Args:
         evaluation: `Evaluation` of the model.
         batches: the validation data.
+        score: str, the objective's.
     """
 
-    def __init__(self, evaluation, batches):
+    def __init__(self, evaluation, batches, score):
         super().__init__()
-        self.evaluation, self.batches = evaluation, batches
+        self.evaluation, self.batches, self.score = evaluation, batches, score
 
     def on_epoch_end(self, epoch, logs=None):
         with averaged_weights(self.model):
@@ -77,7 +64,7 @@ class ElasticValidation(keras.callbacks.Callback):
         for num_mux, row in scores.items():
             for name, value in row.items():
                 logs[f"val_{name}_n{num_mux}"] = value
-        for name in ("loss", "accuracy"):
+        for name in ("loss", self.score):
             logs[f"val_{name}"] = sum(row[name] for row in scores.values()) / len(
                 scores
             )

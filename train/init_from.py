@@ -64,16 +64,16 @@ class Initial:
         return ImagePreprocessor(**settings)
 
     def vit_for(self, image_shape, class_names):
-        """Returns the ViT for a run's images and classes, all of it trainable.
+        """Returns the ViT for a run's images and answers, all of it trainable.
 
         What differs from the source is printed.
 
         Args:
             image_shape: `(height, width, channels)`.
-            class_names: tuple of str.
+            class_names: tuple of str; none for a model of features.
         """
         vit, given = self.vit, kcp.vit.read_stages(self.vit)
-        num_classes = len(class_names)
+        num_classes = len(class_names) or None
         same_head = given.num_classes == num_classes and (
             self.class_names in (None, tuple(class_names))
         )
@@ -85,8 +85,8 @@ class Initial:
             vit = kcp.vit.at_resolution(vit, image_shape)
         if not same_head:
             self.say(
-                f"{num_classes} classes ({_shortened(class_names)}) instead of "
-                f"{given.num_classes} ({_shortened(self.class_names)}): a new head."
+                f"{_answers(num_classes, class_names)} instead of "
+                f"{_answers(given.num_classes, self.class_names)}: a new head."
             )
             vit = kcp.vit.with_classes(vit, num_classes)
         # A file remembers what was frozen when it was saved, for single weights too.
@@ -94,6 +94,13 @@ class Initial:
         for weight in vit.weights:
             weight.trainable = keras.backend.is_float_dtype(weight.dtype)
         return vit
+
+    def teacher(self, image_shape):
+        """Returns a copy of the ViT that gives features of a run's images."""
+        copy = kcp.vit.with_classes(self.vit, None)
+        if copy.input_shape[1:] != tuple(image_shape):
+            copy = kcp.vit.at_resolution(copy, image_shape)
+        return copy
 
     def hand_over_multiplexers(self, model):
         """Gives a model the trained weights of the source's multiplexers.
@@ -154,7 +161,7 @@ def load_initial(name):
     stages = kcp.vit.read_stages(initial.vit)
     initial.say(
         f"a ViT of {len(stages.blocks)} blocks for images of "
-        f"{_by(stages.image_shape)} and {stages.num_classes} classes."
+        f"{_by(stages.image_shape)} and {stages.num_classes or 'no'} classes."
     )
     return initial
 
@@ -206,6 +213,12 @@ def _own_weights(model):
 
 def _by(image_shape):
     return " x ".join(map(str, image_shape))
+
+
+def _answers(num_classes, class_names):
+    if num_classes is None:
+        return "features"
+    return f"{num_classes} classes ({_shortened(class_names)})"
 
 
 def _shortened(class_names, length=3):

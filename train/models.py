@@ -11,7 +11,7 @@ def build_model(config, image_shape, class_names, initial=None):
     Args:
         config: `Config`.
         image_shape: `(height, width, channels)`.
-        class_names: tuple of str.
+        class_names: tuple of str; none for a model of features.
         initial: `Initial` of the settings' `init_from`, or `None`.
 
     Raises:

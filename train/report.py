@@ -2,8 +2,6 @@
 
 import json
 
-import keras
-
 import keras_concatplexer as kcp
 
 from .callbacks.tensorboard import can_draw, write_images
@@ -23,12 +21,12 @@ def report(run):
         dict, what the file holds.
     """
     config, progress, data = run.config, run.progress, run.data
+    objective = run.objective
     with run.strategy.scope():
         # By the bundle, which names a file that is damaged.
         model = kcp.bundle.load_model(run.workdir, "last")
         best = kcp.bundle.load_model(run.workdir, "best").get_weights()
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-    evaluation = Evaluation(model, run.strategy, loss)
+    evaluation = Evaluation(model, run.strategy, objective, objective.loss())
     test = data.evaluation_batches("test", config.batch_size)
     scores = {"last": evaluation.scores(test)}
     model.set_weights(best)
@@ -62,7 +60,7 @@ def report(run):
             for num_mux, single in kcp.models.by_num_mux(model).items()
         ],
         "history": progress.history,
-        "test_accuracy": scores["best"][run.num_mux]["accuracy"],
+        f"test_{objective.score}": scores["best"][run.num_mux][objective.score],
     }
     if run.is_chief:
         _write_images(run)
@@ -72,7 +70,8 @@ def report(run):
 
 def _write_images(run):
     config, data = run.config, run.data
-    if not config.image_summaries:
+    # What is drawn are classes.
+    if not config.image_summaries or not run.objective.class_names:
         return
     if not can_draw():
         print("No images for TensorBoard: matplotlib is not installed.")

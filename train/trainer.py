@@ -20,11 +20,9 @@ from .checkpoint import (
 from .data.augmentation import Augmentation
 from .data.fitting import check_cost, fitting_size
 from .data.run_data import check_same_data, load_run_data, remember_data
-from .distillation import Distillation, load_teacher
-from .evaluation import accuracy_metrics
 from .init_from import load_initial
 from .models import build_model
-from .multi_worker import distributable
+from .objective import make_objective
 from .optimizer import make_optimizer
 from .report import report
 from .strategy import (
@@ -32,7 +30,6 @@ from .strategy import (
     check_one_device,
     check_same_progress,
     is_chief,
-    is_multi_worker,
     make_strategy,
     sharded_by_rows,
 )
@@ -92,6 +89,7 @@ class Run:
             initial = self._load_initial()
         self.data = self._load_data(initial)
         check_same_data(self.workdir, self.data)
+        self.objective = make_objective(config, self.strategy, self.data, initial)
         self.steps_per_epoch = self.data.num_images("train") // config.batch_size
         if self.steps_per_epoch == 0:
             raise ValueError(
@@ -192,7 +190,8 @@ class Run:
                 self.strategy.num_replicas_in_sync,
             )
         self.model = build_model(
-            config, data.preprocessor.image_shape, data.class_names, initial
+            *(config, data.preprocessor.image_shape),
+            *(self.objective.class_names, initial),
         )
         check_batch_size(
             config.batch_size,
@@ -200,40 +199,19 @@ class Run:
             # An elastic model cuts a batch into full groups by itself.
             1 if self.is_elastic else self.num_mux,
         )
-        self.trained_model = self._trained_model()
+        self.trained_model = self.objective.trained(self.model)
         self._compile()
         if checkpoint is not None:
             optimizer = self.trained_model.optimizer
             restore(checkpoint, state_variables(self.model, optimizer))
-
-    def _trained_model(self):
-        config = self.config
-        if config.teacher:
-            if is_multi_worker(self.strategy):
-                raise ValueError(
-                    "--teacher works on one device and under --strategy=mirrored, not "
-                    "with several workers."
-                )
-            data = self.data
-            return Distillation(
-                load_teacher(config.teacher, data.preprocessor, data.class_names),
-                self.model,
-                self.loss(),
-                config.teacher_weight,
-                config.teacher_temperature,
-                config.teacher_feature_weight,
-            )
-        if is_multi_worker(self.strategy):
-            return distributable(self.model)
-        return self.model
 
     def _compile(self):
         config, model = self.config, self.trained_model
         model.compile(
             make_optimizer(config, self.steps_per_epoch, self.model),
             self.loss(),
-            weighted_metrics=accuracy_metrics(
-                len(self.data.class_names), 1 if self.is_elastic else self.num_mux
+            weighted_metrics=self.objective.metrics(
+                1 if self.is_elastic else self.num_mux
             ),
             jit_compile=config.jit_compile,
             steps_per_execution=config.steps_per_execution,
@@ -241,10 +219,8 @@ class Run:
         model.optimizer.build(model.trainable_variables)
 
     def loss(self):
-        """The loss on the labels, a new instance."""
-        return keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=self.config.label_smoothing
-        )
+        """The loss of the training, a new instance."""
+        return self.objective.loss(self.config.label_smoothing)
 
     def _start_workdir(self, changes):
         for name, old, new in changes:
@@ -255,7 +231,7 @@ class Run:
             variables = state_variables(self.model, self.trained_model.optimizer)
             self._folder.check_space(*disk_bytes(self.model, variables))
             kcp.bundle.write_description(
-                self.workdir, self.data.preprocessor, self.data.class_names
+                self.workdir, self.data.preprocessor, self.objective.class_names
             )
         if not self.evaluate_only:
             self.config.save(self.workdir)

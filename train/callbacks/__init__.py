@@ -14,8 +14,11 @@ def callbacks_of(run):
     config = run.config
     callbacks = [StopOnNonFiniteLoss(), Throughput(config.batch_size)]
     if run.is_elastic:
-        evaluation = Evaluation(run.model, run.strategy, run.loss())
-        callbacks.append(ElasticValidation(evaluation, run.validation_batches()))
+        objective = run.objective
+        evaluation = Evaluation(run.model, run.strategy, objective, run.loss())
+        callbacks.append(
+            ElasticValidation(evaluation, run.validation_batches(), objective.score)
+        )
     if config.ema:
         # Validation sees the average, training does not.
         callbacks.append(keras.callbacks.SwapEMAWeights())
@@ -24,7 +27,10 @@ def callbacks_of(run):
         batches = run.data.evaluation_batches("validation", config.batch_size)
         images, labels, _ = next(batches.as_numpy_iterator())
         callbacks += [
-            GradientNorm(run.model, run.loss(), images, labels),
+            GradientNorm(
+                *(run.model, run.loss(), images),
+                run.objective.targets(images, labels),
+            ),
             keras.callbacks.TensorBoard(
                 folder,
                 profile_batch=config.profile_steps(),

@@ -43,7 +43,7 @@ class GradientNorm(keras.callbacks.Callback):
         classifier: the model.
         loss: `keras.losses.Loss`.
         images: array `(batch_size, H, W, C)`.
-        labels: array `(batch_size, num_classes)`.
+        labels: array or tensor, what the loss compares the answers with.
     """
 
     def __init__(self, classifier, loss, images, labels):

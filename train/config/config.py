@@ -43,6 +43,11 @@ class Config(*reversed(TOPICS)):
                 raise ValueError(
                     f"--{name} must be above 0. Received: {getattr(self, name)}"
                 )
+        if self.objective == "features" and not (self.init_from or self.teacher):
+            raise ValueError(
+                "--objective=features needs --init_from or --teacher: the encoder "
+                "whose features are learnt."
+            )
         self._check_num_mux()
         if self.profile:
             self.profile_steps()

@@ -67,15 +67,22 @@ ELASTIC = Needs(
     "--model=concatplexer with several --num_mux, such as 1,2,4",
     lambda run: run.model == "concatplexer" and isinstance(run.num_mux, tuple),
 )
+LABELS = Needs("--objective=labels", lambda run: run.objective == "labels")
+ELASTIC_CLASSIFIER = Needs(
+    f"{LABELS.text}, and {ELASTIC.text}",
+    lambda run: LABELS.holds(run) and ELASTIC.holds(run),
+)
 GROUP_SCOPE = Needs(
     "--model=concatplexer with --attention_scope=group",
     lambda run: run.model == "concatplexer" and run.attention_scope == "group",
 )
 IN_PLACE = Needs("--in_place_weight above 0", lambda run: run.in_place_weight > 0)
-TEACHER = Needs("--teacher", lambda run: run.teacher)
+TEACHER = Needs(
+    f"--teacher and {LABELS.text}", lambda run: run.teacher and LABELS.holds(run)
+)
 TEACHER_OF_FEATURES = Needs(
-    "--teacher, and one --num_mux",
-    lambda run: run.teacher and not isinstance(run.num_mux, tuple),
+    f"{TEACHER.text}, and one --num_mux",
+    lambda run: TEACHER.holds(run) and not isinstance(run.num_mux, tuple),
 )
 A_TPU = Needs("--strategy=tpu or auto", lambda run: run.strategy in ("tpu", "auto"))
 REPLICAS = Needs(

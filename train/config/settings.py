@@ -9,6 +9,7 @@ import pathlib
 import runpy
 
 from . import fields
+from .execution import ExecutionSettings, RecordSettings
 from .fields import setting
 
 
@@ -142,6 +143,13 @@ class ModelSettings:
 class RecipeSettings:
     """Recipe."""
 
+    objective: str = setting(
+        "labels",
+        "What to learn. labels: the classes. features: to give the features that the "
+        "ViT in --teacher gives, or else that in --init_from; labels are not looked "
+        "at.",
+        ("labels", "features"),
+    )
     augmentation: str = setting(
         "none",
         "Random changes of the training images: `shift` by up to a tenth "
@@ -161,7 +169,10 @@ class RecipeSettings:
     )
     cutmix: float = setting(0.0, "CutMix's alpha; 0: none.", minimum=0)
     label_smoothing: float = setting(
-        0.0, "Share of the labels spread over all classes.", minimum=0
+        0.0,
+        "Share of the labels spread over all classes.",
+        minimum=0,
+        needs=fields.LABELS,
     )
     epochs: int = setting(
         30,
@@ -234,57 +245,10 @@ class DistillationSettings:
         "Weight of the loss by which N = 1 of an elastic concatplexer teaches the "
         "others; 0: none.",
         minimum=0,
-        needs=fields.ELASTIC,
+        needs=fields.ELASTIC_CLASSIFIER,
     )
     in_place_temperature: float = setting(
         2.0, "Temperature of both softmaxes in that loss.", needs=fields.IN_PLACE
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class ExecutionSettings:
-    """Execution."""
-
-    strategy: str = setting(
-        "auto",
-        "Devices to train on. auto: tpu if --tpu is set, multi_worker if TF_CONFIG "
-        "names several workers, mirrored if there are several GPUs or "
-        "--logical_cpus, else one_device.",
-        ("auto", "one_device", "mirrored", "multi_worker", "tpu"),
-        may_change=True,
-    )
-    tpu: str = setting(
-        "", "Name or address of the TPU.", needs=fields.A_TPU, may_change=True
-    )
-    logical_cpus: int = setting(
-        1,
-        "Replicas that the CPU is split into, to try strategies without GPUs.",
-        minimum=1,
-        needs=fields.REPLICAS,
-        may_change=True,
-    )
-    dtype_policy: str = setting(
-        "float32",
-        "Keras' global dtype policy.",
-        ("float32", "mixed_bfloat16", "mixed_float16"),
-    )
-    jit_compile: bool = setting(False, "Compile the steps with XLA.", may_change=True)
-    steps_per_execution: int = setting(
-        1, "Steps per call of the graph; on one device only.", minimum=1
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class RecordSettings:
-    """Records."""
-
-    profile: str = setting(
-        "", "START,STOP: steps that the profiler traces; empty: none.", may_change=True
-    )
-    image_summaries: bool = setting(
-        True,
-        "Write groups of test images and the confusion matrix to TensorBoard.",
-        may_change=True,
     )
 
 

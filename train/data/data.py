@@ -177,13 +177,17 @@ def load_data(config):
         ValueError: for an unknown dataset or split, one that is not image
             classification, or images that cannot be decoded.
     """
+    looks_at_labels = config.objective == "labels"
     source = open_source(
-        config.dataset, config.data_dir or None, config.bad_images == "skip"
+        config.dataset,
+        config.data_dir or None,
+        config.bad_images == "skip",
+        min_classes=2 if looks_at_labels else 1,
     )
     given = {part: getattr(config, f"{part}_split") for part in PARTS}
     splits, notes = choose_splits(source.info.splits, given)
     if isinstance(source, TfdsSource):
-        for split in splits.values():
+        for split in splits.values() if looks_at_labels else ():
             source.check_labels(split)
     elif source.largest > DEFAULT_MAX_PIXELS:
         notes.append(

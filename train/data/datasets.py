@@ -126,13 +126,14 @@ class FolderSource:
         root: path of the folder; see `read_folder`.
         skip_bad: bool. Whether files that cannot be decoded are left out, or are an
             error.
+        min_classes: int, as of `read_folder`.
 
     Raises:
         ValueError: as `read_folder` and `check_files`.
     """
 
-    def __init__(self, root, skip_bad=False):
-        self.folder, sizes = check_files(read_folder(root), skip_bad)
+    def __init__(self, root, skip_bad=False, min_classes=2):
+        self.folder, sizes = check_files(read_folder(root, min_classes), skip_bad)
         self.usual_side = int(np.median([min(size) for size in sizes.values()]))
         self.largest = max(height * width for height, width in sizes.values())
         names = self.folder.class_names
@@ -190,7 +191,7 @@ def _digest(lines):
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def open_source(name, data_dir=None, skip_bad=False):
+def open_source(name, data_dir=None, skip_bad=False, min_classes=2):
     """Prepares a dataset.
 
     Args:
@@ -198,13 +199,14 @@ def open_source(name, data_dir=None, skip_bad=False):
         data_dir: where TFDS keeps data; `None`: its own default.
         skip_bad: bool. Whether a folder's images that cannot be decoded are left
             out, or are an error.
+        min_classes: int. The least number of classes: 1 where nobody looks at them.
 
     Raises:
         ValueError: if it is unknown, cannot be prepared, or is not image
             classification.
     """
     if name.startswith(FOLDER_PREFIX):
-        return FolderSource(name.removeprefix(FOLDER_PREFIX), skip_bad)
+        return FolderSource(name.removeprefix(FOLDER_PREFIX), skip_bad, min_classes)
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError as error:
@@ -220,7 +222,7 @@ def open_source(name, data_dir=None, skip_bad=False):
             "be opened; its dataset_info.json may be damaged: "
             f"{str(error).strip().splitlines()[0]}. Prepare it again."
         ) from error
-    _check_features(builder)
+    _check_features(builder, min_classes)
     if not builder.is_prepared():
         if not sys.stderr.isatty():
             # A log would hold the cursor's movements.
@@ -245,7 +247,7 @@ def open_source(name, data_dir=None, skip_bad=False):
     return TfdsSource(builder)
 
 
-def _check_features(builder):
+def _check_features(builder, min_classes):
     features = builder.info.features
     try:
         image, label = features["image"], features["label"]
@@ -263,7 +265,7 @@ def _check_features(builder):
             f"The images of {builder.name} are of {np.dtype(image.np_dtype)}. Expected "
             "uint8, or uint16, of which the higher 8 bits are taken."
         )
-    if label.num_classes < 2:
+    if label.num_classes < min_classes:
         raise ValueError(
             f"The dataset {builder.name} has {label.num_classes} class: there is "
             "nothing to tell apart."

@@ -119,15 +119,19 @@ def usual_split(names, part):
     return next((found[name] for name in usual if name in found), "")
 
 
-def read_folder(root):
+def read_folder(root, min_classes=2):
     """Finds the images of a folder.
 
     `root/<split>/<class>/` where a folder of `root` is called `train` and has folders
     of its own, or else `root/<class>/`. A class's images may stand in folders inside.
 
+    Args:
+        root: path.
+        min_classes: int. 1 where nobody looks at the classes.
+
     Raises:
-        ValueError: if there is no such folder, it cannot be read, or holds fewer than
-            two classes of images.
+        ValueError: if there is no such folder, it cannot be read, or holds fewer
+            classes of images.
     """
     root = pathlib.Path(root).expanduser()
     if not root.is_dir():
@@ -143,10 +147,10 @@ def read_folder(root):
             name: _images(folder, left_out) for name, folder in classes.items()
         }
     class_names = _class_names(splits, found, left_out)
-    if len(class_names) < 2:
+    if len(class_names) < min_classes:
         raise ValueError(
             f"{root} holds images to train on of {len(class_names)} classes: "
-            f"{', '.join(class_names) or 'none'}. Expected two or more, as "
+            f"{', '.join(class_names) or 'none'}. Expected {min_classes} or more, as "
             f"{root}/<class>/<image> or {root}/<split>/<class>/<image>, such as "
             f"{root}/train/cat/1.jpg."
         )
