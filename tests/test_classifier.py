@@ -167,3 +167,62 @@ def test_a_quantized_model_is_saved_and_not_read(images, tmp_path):
         model.stages.check_plain_weights()
     with pytest.raises(ValueError, match="`filters` cannot be kept"):
         model.quantize("int8", filters="head")
+
+
+# === Features ===
+
+
+def wrapped(vit):
+    yield vit
+    yield kcp.ConcatPlexer(vit, num_mux=2)
+    yield kcp.ElasticConcatPlexer(vit, num_mux=(2, 1), own_norm=True)
+    yield kcp.ImageMultiplexerViT(vit, num_mux=2)
+
+
+def test_features_stand_in_front_of_the_head(tiny_vit, images, scramble):
+    scramble(tiny_vit)
+    bare = kcp.vit.with_classes(tiny_vit, None)
+    for model, other in zip(wrapped(tiny_vit), wrapped(bare), strict=True):
+        features = model.features(images(5))
+        assert features.shape == (5, 16) and features.dtype == "float32"
+        head = tiny_vit.get_layer("head")
+        np.testing.assert_allclose(head(features), model(images(5)), atol=1e-5)
+        # Without a classifier they are the output.
+        assert other.output_shape == (None, 16)
+        np.testing.assert_allclose(other(images(5)), features, atol=1e-5)
+        np.testing.assert_array_equal(other.features(images(5)), other(images(5)))
+
+
+def test_features_share_the_weights(tiny_vit, images):
+    model = kcp.ConcatPlexer(tiny_vit, num_mux=2)
+    before = model.features(images(2))
+    assert model.features is model.features
+    norm = tiny_vit.get_layer("final_norm")
+    norm.beta.assign(norm.beta + 1)
+    np.testing.assert_allclose(model.features(images(2)), before + 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_a_file_of_features_is_exact(normalize, images, tmp_path):
+    size = kcp.vit.ViTSize(16, 2, 2, 32, 4)
+    vit = kcp.vit.keras_cv_vit(size, (16, 16, 3), None, normalize=normalize)
+    model = kcp.ElasticConcatPlexer(vit, num_mux=(2, 1))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    found = model(images(5))
+    np.testing.assert_array_equal(loaded(images(5)), found)
+    lengths = np.linalg.norm(found, axis=-1)
+    assert np.allclose(lengths, 1, atol=1e-5) == normalize
+
+
+def test_what_is_for_classes_is_refused(images):
+    size = kcp.vit.ViTSize(16, 2, 2, 32, 4)
+    vit = kcp.vit.keras_cv_vit(size, (16, 16, 3), None)
+    with pytest.raises(ValueError, match="`in_place_weight` compares logits"):
+        kcp.ElasticConcatPlexer(vit, (1, 2), in_place_weight=0.5)
+    with pytest.raises(ValueError, match="`interference` compares classes"):
+        kcp.analysis.interference(
+            kcp.ConcatPlexer(vit, 2), images(4), np.zeros(4, int), num_draws=2
+        )
+    with pytest.raises(ValueError, match="`normalize` is for features"):
+        kcp.vit.keras_cv_vit(size, (16, 16, 3), 3, normalize=True)

@@ -30,7 +30,7 @@ LIBRARY_IMPORTS = {
     "vit": {"arguments", "classifier", "layers", "preprocessing"},
     "models": {"arguments", "choices", "classifier", "layers", "vit"},
     "flops": {"arguments"},
-    "analysis": {"arguments", "layers", "models"},
+    "analysis": {"arguments", "classifier", "layers", "models"},
     "budget": {"arguments"},
     "bundle": {"arguments", "preprocessing"},
     "image_formats": set(),

@@ -148,9 +148,10 @@ def main(values):
         trained.load_arrays, values.workdir, values.dataset, values.data_dir
     )
     teacher, queries, labels = load(values.split)
-    if isinstance(teacher, kcp.models.WrappedViT):
+    if not isinstance(teacher, kcp.vit.KerasCVViT):
         raise ValueError(
-            f"--workdir={values.workdir}: expected the run of a plain ViT."
+            f"--workdir={values.workdir} holds a {type(teacher).__name__}. Expected a "
+            "plain ViT (python -m train --model=vit)."
         )
     _, support, support_labels = load(values.train_split, values.num_support)
     taught = features_of(teacher, queries)

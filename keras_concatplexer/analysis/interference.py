@@ -10,6 +10,7 @@ import numpy as np
 from keras_concatplexer.analysis import draws
 from keras_concatplexer.analysis.accuracy import Accuracy
 from keras_concatplexer.arguments import positive_int
+from keras_concatplexer.classifier import is_classifier
 from keras_concatplexer.models.concatplexer import ConcatPlexer
 from keras_concatplexer.models.ensemble import whole_groups
 from keras_concatplexer.models.multiplexed_vit import MultiplexedViT
@@ -137,6 +138,11 @@ def interference(model, images, labels, num_draws=16, seed=0, batch_size=64):
         model = ConcatPlexer(model, num_mux=1, attention_scope="image")
     positive_int("batch_size", batch_size)
     images, labels = np.asarray(images), np.asarray(labels)
+    if not is_classifier(model):
+        raise ValueError(
+            "`interference` compares classes, and this model gives features. Received: "
+            f"{model!r}"
+        )
     _check(images, labels, num_mux, num_draws)
     batch_size = whole_groups(min(batch_size, len(images)), num_mux)
     forward = functools.partial(

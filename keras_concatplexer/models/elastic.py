@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_concatplexer.arguments import positive_int
+from keras_concatplexer.classifier import is_classifier
 from keras_concatplexer.models.concatplexer import ConcatPlexer
 from keras_concatplexer.models.in_place_distillation import InPlaceDistillation
 from keras_concatplexer.models.partition import checked_shares, part_bounds
@@ -93,6 +94,11 @@ class ElasticConcatPlexer(WrappedViT):
         num_mux = _checked_num_mux(num_mux)
         num_mux_weights = checked_shares(num_mux_weights, num_mux)
         _check_in_place(in_place_weight, in_place_temperature, num_mux)
+        if in_place_weight and not is_classifier(vit):
+            raise ValueError(
+                "`in_place_weight` compares logits, and this ViT gives features. "
+                f"Received: in_place_weight={in_place_weight}"
+            )
 
         # === Layers ===
         models = [
