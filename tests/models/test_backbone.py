@@ -25,7 +25,7 @@ def test_a_wider_backbone(tiny_vit, wide_vit, images, scramble, tmp_path, scope)
     logits = np.asarray(model(images(5)))
     assert logits.shape == (5, 7)
     assert model.get_layer("demultiplexer").output.shape == (None, 9, 24)
-    assert model.features.shape == (None, 24)
+    assert model.features.output_shape == (None, 24)
     # By hand, with the layers of both.
     front, behind = tiny_vit.read(), wide_vit.read()
     tokens = front.blocks[0](front.embedding(images(4)))

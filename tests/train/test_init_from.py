@@ -80,8 +80,14 @@ def test_the_same_classes_keep_the_head(initial, capsys):
 @pytest.mark.parametrize(
     "class_names, said",
     [
-        (tuple("abcd"), "4 classes (a, b, c, ...) instead of 3 (a, b, c): a new head"),
-        (tuple("acb"), "3 classes (a, c, b) instead of 3 (a, b, c): a new head"),
+        (
+            tuple("abcd"),
+            "4 classes (a, b, c, ...) instead of 3 classes (a, b, c): a new head",
+        ),
+        (
+            tuple("acb"),
+            "3 classes (a, c, b) instead of 3 classes (a, b, c): a new head",
+        ),
     ],
 )
 def test_other_classes_get_a_new_head(initial, class_names, said, capsys):
@@ -162,7 +168,7 @@ def test_a_preset_brings_its_preprocessing(tmp_path, capsys):
     assert preprocessor.std == pytest.approx(0.25)
     assert initial.vit_for((24, 24, 3), ("a",)).input_shape == (None, 24, 24, 3)
     assert (
-        "1 classes (a) instead of 1 (of unknown names): a new head"
+        "1 classes (a) instead of 1 classes (of unknown names): a new head"
         in capsys.readouterr().out
     )
 
