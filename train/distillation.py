@@ -17,8 +17,8 @@ class Distillation(keras.distillation.Distiller):
         weight: float in (0, 1], the teacher's share of the training loss.
         temperature: float, of both softmaxes.
         feature_weight: float. Weight, beside the loss of the logits, of the mean
-            squared difference between the class tokens behind both final norms, which
-            must be of one width. 0: none. It costs another forward pass.
+            squared difference between both models' features, which must be of one
+            width. 0: none. It costs another forward pass.
     """
 
     def __init__(self, teacher, student, loss, weight, temperature, feature_weight=0.0):
@@ -37,9 +37,9 @@ class Distillation(keras.distillation.Distiller):
         }
         if feature_weight:
             _check_widths(teacher, student)
-            norms = [_final_norm(model) for model in (teacher, student)]
+            layers = [_last_layer(model) for model in (teacher, student)]
             features = keras.distillation.FeatureDistillation(
-                keras.losses.MeanSquaredError(), *norms
+                keras.losses.MeanSquaredError(), *layers
             )
             losses[features] = feature_weight
         super().__init__(
@@ -79,7 +79,7 @@ class Distillation(keras.distillation.Distiller):
 
 def _check_widths(teacher, student):
     widths = [
-        model.get_layer(_final_norm(model)).output.shape[-1]
+        model.get_layer(_last_layer(model)).output.shape[-1]
         for model in (teacher, student)
     ]
     if widths[0] != widths[1]:
@@ -90,11 +90,14 @@ def _check_widths(teacher, student):
         )
 
 
-def _final_norm(model):
-    """Returns the name of a classifier's final norm."""
+def _last_layer(model):
+    """Returns the name of the layer that gives a classifier's features."""
     if isinstance(model, kcp.models.WrappedViT):
-        return model.norm.name
-    return kcp.vit.read_stages(model).norm.name
+        stages, norm = model.backbone_stages, model.norm
+    else:
+        stages = kcp.vit.read_stages(model)
+        norm = stages.norm
+    return (stages.pooling or norm).name
 
 
 def load_teacher(workdir, preprocessor, class_names):

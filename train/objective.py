@@ -132,15 +132,11 @@ class FeatureObjective:
     trained = evaluated
 
 
-@keras.saving.register_keras_serializable(package="keras_concatplexer")
 class RelativeSquaredError(keras.losses.Loss):
     """Squared distance of features, as a share of the squared length of the right ones.
 
     Twice `1 - cosine` where both have one length, whatever the encoder's scale.
     """
-
-    def __init__(self, name="relative_squared_error", **kwargs):
-        super().__init__(name=name, **kwargs)
 
     def call(self, y_true, y_pred):
         error = ops.sum(ops.square(y_true - y_pred), axis=-1)
