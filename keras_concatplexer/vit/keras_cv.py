@@ -89,7 +89,6 @@ class KerasCVViT(ViT):
                 "keras-cv's patch embedding is right for square images only. "
                 f"Received: image_shape={image_shape}"
             )
-        head = make_head(num_classes, normalize)
         import keras_cv
 
         # === Functional Model ===
@@ -107,6 +106,7 @@ class KerasCVViT(ViT):
                 name=f"{BLOCK}_{index}",
             )(tokens)
         norm = keras.layers.LayerNormalization(epsilon=1e-6, name=NORM)
+        head = make_head(num_classes, normalize)
         super().__init__(inputs, head(pool(tokens, norm)), name=name)
 
         # === Config ===
