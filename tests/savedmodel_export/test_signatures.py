@@ -186,9 +186,13 @@ def test_the_budget_of_bytes(encode):
     preprocessor = kcp.preprocessing.ImagePreprocessor((8, 8, 3))
     image = encode(np.zeros((8, 8, 3), "uint8"))
     size = len(image)
+
+    def predict(images):
+        return {"logits": images[:, 0, 0, :2]}
+
     for max_bytes in (size, size - 1):
         module = ServingModule(
-            *({1: lambda images: images[:, 0, 0, :2]}, [], preprocessor, ["a", "b"], 1),
+            *({1: predict}, [], preprocessor, ["a", "b"], 1),
             max_bytes=max_bytes,
         )
         serve = module.functions["serve_bytes"]
