@@ -188,8 +188,10 @@ def test_features_stand_in_front_of_the_head(tiny_vit, images, scramble):
         head = tiny_vit.get_layer("head")
         np.testing.assert_allclose(head(features), model(images(5)), atol=1e-5)
         if isinstance(model, kcp.ImageMultiplexerViT):
-            mine = model.get_layer("demultiplexer").get_weights()
-            other.get_layer("demultiplexer").set_weights(mine)
+            # They start at random.
+            for name in ("multiplexer", "demultiplexer"):
+                mine = model.get_layer(name).get_weights()
+                other.get_layer(name).set_weights(mine)
         # Without a classifier they are the output.
         assert other.output_shape == (None, 16)
         np.testing.assert_allclose(other(images(5)), features, atol=1e-5)
