@@ -107,7 +107,7 @@ def test_what_is_finished_is_not_scored_again(run, tmp_path, monkeypatch, capsys
         ({"input": "nothing"}, "--input=nothing does not exist"),
         ({"model": "nothing"}, "--model=nothing is no SavedModel"),
         ({"num_mux": 3}, "has no signature serve_bytes_n3"),
-        ({"outputs": ["features"]}, "has no output features"),
+        ({"outputs": ["scores"]}, "has no output scores"),
     ],
 )
 def test_one_line_says_what_is_wrong(run, chosen, message):
