@@ -11,9 +11,8 @@ from keras_concatplexer.layers import (
     ProportionalBlock,
 )
 from keras_concatplexer.layers.token_reduction import default_strides
-from keras_concatplexer.models.multiplexed_vit import MultiplexedViT
+from keras_concatplexer.models.multiplexed_vit import MultiplexedViT, plain_stages
 from keras_concatplexer.models.wrapped_vit import serialized_vit
-from keras_concatplexer.vit import read_stages
 
 
 @keras.saving.register_keras_serializable(package="keras_concatplexer")
@@ -132,7 +131,7 @@ class ConcatPlexer(MultiplexedViT):
             )
             return multiplexer, demultiplexer
 
-        stages = read_stages(vit)
+        stages = plain_stages("vit", vit)
         if reducer == "select" and not stages.num_prefix_tokens:
             raise ValueError(
                 "reducer='select' keeps what the class token attends to, and this ViT "

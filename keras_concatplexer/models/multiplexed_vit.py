@@ -212,13 +212,22 @@ class MultiplexedViT(WrappedViT):
         }
 
 
-def _checked_stages(name, vit):
+def plain_stages(name, vit):
+    """Returns the `Stages` of an argument that must be a ViT and not multiplexed.
+
+    Raises:
+        ValueError: if it is multiplexed already, or cannot be read.
+    """
     if isinstance(vit, WrappedViT):
         raise ValueError(
             f"`{name}` is multiplexed already. Pass the ViT that it wraps, its "
             f"attribute `vit`. Received: {vit!r}"
         )
-    stages = read_stages(vit)
+    return read_stages(vit)
+
+
+def _checked_stages(name, vit):
+    stages = plain_stages(name, vit)
     check_stages(vit)
     return stages
 

@@ -47,7 +47,7 @@ def test_the_rows_are_adapted_once(
         out=str(tmp_path / "out"),
         epochs=2,
         learning_rate=1e-3,
-        num_blocks=3,
+        num_blocks=1,
         num_support=128,
     )
     features.main(values)
@@ -55,7 +55,7 @@ def test_the_rows_are_adapted_once(
     assert trained == [("concatplexer", 2), ("concatplexer", 4), ("vit", None)]
     rows = features.ResultsFile(tmp_path / "out" / "features.jsonl").rows()
     assert [row["model"] for row in rows] == [
-        *("ConcatPlexer, N = 2", "ConcatPlexer, N = 4", "ViT, 3 of 4 blocks"),
+        *("ConcatPlexer, N = 2", "ConcatPlexer, N = 4", "ViT, 1 of 2 blocks"),
     ]
     for row in rows:
         assert row["cosine_after"] > row["cosine_before"]

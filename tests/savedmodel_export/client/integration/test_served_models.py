@@ -204,7 +204,7 @@ def test_a_corrupt_image_is_an_invalid_argument(connect, encoded, protocol):
     with pytest.raises(RequestError, match="Not an image") as caught:
         client.predict({"image_bytes": [encoded[0], b"text"]}, "serve_bytes")
     assert caught.value.fault == INPUT
-    assert len(client.predict({"image_bytes": encoded[:1]}, "serve_bytes")) == 4
+    assert len(client.predict({"image_bytes": encoded[:1]}, "serve_bytes")) == 5
 
 
 def test_messages_above_the_stock_limit(servicers):
