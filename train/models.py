@@ -19,7 +19,7 @@ def build_model(config, image_shape, class_names, initial=None):
     """
     if initial is None:
         size = fitting_size(config.size, image_shape[0])
-        vit = kcp.vit.keras_cv_vit(size, image_shape, len(class_names))
+        vit = kcp.vit.keras_cv_vit(size, image_shape, len(class_names) or None)
     else:
         vit = initial.vit_for(image_shape, class_names)
     model = vit if config.model == "vit" else _multiplexed(config, vit)

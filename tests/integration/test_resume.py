@@ -42,6 +42,10 @@ POINTS = {
 }
 
 
+# How its own lines begin.
+TENSORFLOW = r"[IWE]\d{4} |\d{4}-\d\d-\d\d |WARNING: All log messages"
+
+
 @pytest.fixture
 def flags(digits_dir):
     return [
@@ -160,4 +164,4 @@ def test_the_log_of_a_training(flags, tmp_path):
     lines = text.decode().splitlines()
     assert sum(line.startswith("Epoch ") for line in lines) == 2
     # TensorFlow's own lines tell a user nothing.
-    assert not [line for line in lines if re.match(r"[IWE]\d{4} |\d{4}-\d\d-", line)]
+    assert not [line for line in lines if re.match(TENSORFLOW, line)]

@@ -46,6 +46,13 @@ def test_models(file):
             np.testing.assert_array_equal(ours, theirs)
 
 
+def test_a_new_model_of_features_has_no_classifier():
+    config = Config(objective="features", teacher="given", model="vit")
+    model = build_model(config, SHAPE, ())
+    assert model.num_classes is None
+    assert model.output_shape == (None, kcp.vit.SIZES["vit_nano4"].hidden_dim)
+
+
 def test_settings_reach_the_model(file):
     settings = {"num_mux": 4, "patchifier_depth": 1}
     model = build(file[1], **settings, reducer="mean", attention_scope="image")
