@@ -100,7 +100,7 @@ class FusedBlock(tf.Module):
             self.query = joined("query", dtype, query)
             self.key_value = joined("key_value", dtype, key, value)
         self.attention_out = FusedDense(
-            *_scaled_output(attention.output_dense, parts.scales[0]),
+            *flat_output(attention.output_dense, parts.scales[0]),
             *(dtype, "attention_out"),
         )
         self.mlp_in = FusedDense(
@@ -108,7 +108,7 @@ class FusedBlock(tf.Module):
             parts.activation,
         )
         self.mlp_out = FusedDense(
-            *_scaled_output(parts.mlp_out, parts.scales[1]), dtype, "mlp_out"
+            *flat_output(parts.mlp_out, parts.scales[1]), dtype, "mlp_out"
         )
 
     def __call__(self, tokens, num_tokens, images_per_sequence=1):
@@ -178,7 +178,7 @@ def flat_projection(layer, scale=1.0):
     return kernel * scale, tf.reshape(bias, [-1]) * scale
 
 
-def _scaled_output(layer, scale):
+def flat_output(layer, scale=None):
     """Kernel `(..., D)` as a matrix and bias of a layer with its LayerScale inside."""
     width = layer.kernel.shape[-1]
     kernel = tf.reshape(layer.kernel, (-1, width))

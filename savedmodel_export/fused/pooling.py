@@ -6,6 +6,7 @@ from savedmodel_export.fused.layers import (
     FusedDense,
     FusedNorm,
     attend,
+    flat_output,
     flat_projection,
     joined,
     split_heads,
@@ -41,10 +42,8 @@ class FusedAttentionPooling(tf.Module):
         self.query = weight(query[0], dtype, "query")
         projections = map(flat_projection, (attention.key_dense, attention.value_dense))
         self.key_value = joined("key_value", dtype, *projections)
-        output = attention.output_dense
-        width = output.kernel.shape[-1]
         self.attention_out = FusedDense(
-            tf.reshape(output.kernel, (-1, width)), output.bias, dtype, "attention_out"
+            *flat_output(attention.output_dense), dtype, "attention_out"
         )
         self.norm = FusedNorm(parts.norm, dtype)
         self.mlp_in = FusedDense(
