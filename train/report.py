@@ -4,7 +4,7 @@ import json
 
 import keras_concatplexer as kcp
 
-from .callbacks.tensorboard import can_draw, write_images
+from .callbacks.tensorboard import can_draw, write_images, write_scores
 from .evaluation import Evaluation
 from .workdir import write_text
 
@@ -63,12 +63,14 @@ def report(run):
         f"test_{objective.score}": scores["best"][run.num_mux][objective.score],
     }
     if run.is_chief:
-        _write_images(run)
+        folder = run.workdir / "tensorboard"
+        write_scores(folder, progress.epochs, scores["best"])
+        _write_images(run, folder)
         write_text(run.workdir / RESULTS_FILE, f"{json.dumps(results, indent=2)}\n")
     return results
 
 
-def _write_images(run):
+def _write_images(run, folder):
     config, data = run.config, run.data
     # What is drawn are classes.
     if not config.image_summaries or not run.objective.class_names:
@@ -82,7 +84,7 @@ def _write_images(run):
     predictions = model.predict(batches, verbose=0).argmax(-1)
     images, _ = next(batches.as_numpy_iterator())
     write_images(
-        run.workdir / "tensorboard" / "test",
+        folder,
         run.progress.epochs,
         data.class_names,
         run.num_mux,

@@ -58,7 +58,7 @@ def test_the_history_has_every_n(elastic):
     losses = [history[f"val_loss_n{n}"] for n in (1, 2)]
     np.testing.assert_allclose(history["val_loss"], np.mean(losses, axis=0), rtol=1e-6)
     # Validation saw the moving average of the weights, which is what is saved.
-    assert list((workdir / "tensorboard" / "validation").iterdir())
+    assert list((workdir / "tensorboard").glob("events*"))
 
 
 @pytest.mark.large

@@ -4,9 +4,10 @@ import keras
 
 from ..evaluation import ElasticValidation, Evaluation
 from .console import EpochLines, is_terminal
+from .measures import GradientNorm, Profile, Throughput
 from .save_epochs import SaveEpochs
 from .stopping import StopOnNonFiniteLoss, StopWithoutImprovement
-from .tensorboard import GradientNorm, RunDescription, Throughput
+from .tensorboard import TensorBoard
 
 
 def callbacks_of(run):
@@ -31,14 +32,10 @@ def callbacks_of(run):
                 *(run.model, run.loss(), images),
                 run.objective.targets(images, labels),
             ),
-            keras.callbacks.TensorBoard(
-                folder,
-                profile_batch=config.profile_steps(),
-                # TensorBoard cannot read the graph that Keras would write.
-                write_graph=False,
-            ),
-            RunDescription(folder / "train", config, run.model, run.cost),
+            TensorBoard(folder, run.workdir.name, config, run.model, run.cost),
         ]
+        if config.profile:
+            callbacks.append(Profile(folder, *config.profile_steps()))
     # Behind all that add logs.
     callbacks.append(
         SaveEpochs(run.checkpoints, run.progress, run.model, run.workdir, run.is_chief)
