@@ -36,6 +36,12 @@ class Initial:
         model = self.model
         return model.vit if isinstance(model, kcp.models.WrappedViT) else model
 
+    @property
+    def backbone(self):
+        """The second ViT of a model that has one, or `None`."""
+        model = self.model
+        return model.backbone if isinstance(model, kcp.models.WrappedViT) else None
+
     def preprocessor_for(self, config, num_channels):
         """Returns the `ImagePreprocessor` of a run: this one, at `--image_size`.
 
@@ -72,7 +78,14 @@ class Initial:
             image_shape: `(height, width, channels)`.
             class_names: tuple of str; none for a model of features.
         """
-        vit, given = self.vit, kcp.vit.read_stages(self.vit)
+        return self._fitted(self.vit, image_shape, class_names)
+
+    def backbone_for(self, image_shape, class_names):
+        """Returns the second ViT, as `vit_for` does the first."""
+        return self._fitted(self.backbone, image_shape, class_names)
+
+    def _fitted(self, vit, image_shape, class_names):
+        given = kcp.vit.read_stages(vit)
         num_classes = len(class_names) or None
         same_head = given.num_classes == num_classes and (
             self.class_names in (None, tuple(class_names))

@@ -3,6 +3,7 @@
 import keras_concatplexer as kcp
 
 from .data.fitting import fitting_size
+from .init_from import load_initial
 
 
 def build_model(config, image_shape, class_names, initial=None):
@@ -22,17 +23,34 @@ def build_model(config, image_shape, class_names, initial=None):
         vit = kcp.vit.keras_cv_vit(size, image_shape, len(class_names) or None)
     else:
         vit = initial.vit_for(image_shape, class_names)
-    model = vit if config.model == "vit" else _multiplexed(config, vit)
+    backbone = _backbone(config, image_shape, class_names, initial)
+    model = vit if config.model == "vit" else _multiplexed(config, vit, backbone)
     if initial is not None:
         initial.hand_over_multiplexers(model)
     if config.freeze_backbone:
-        stages = kcp.vit.read_stages(vit)
-        for layer in (stages.embedding, *stages.blocks):
-            layer.trainable = False
+        for frozen in (vit, backbone or vit):
+            stages = kcp.vit.read_stages(frozen)
+            for layer in (stages.embedding, *stages.blocks):
+                layer.trainable = False
     return model
 
 
-def _multiplexed(config, vit):
+def _backbone(config, image_shape, class_names, initial):
+    """Returns the second ViT of a run, or `None`."""
+    if config.backbone in kcp.vit.SIZES:
+        num_classes = len(class_names) or None
+        return kcp.vit.keras_cv_vit(config.backbone, image_shape, num_classes)
+    if config.backbone:
+        return load_initial(config.backbone).vit_for(image_shape, class_names)
+    if initial is None or initial.backbone is None:
+        return None
+    if config.model != "concatplexer":
+        initial.say("its second ViT is dropped: a concatplexer alone has one.")
+        return None
+    return initial.backbone_for(image_shape, class_names)
+
+
+def _multiplexed(config, vit, backbone):
     depth = (
         {}
         if config.patchifier_depth < 0
@@ -52,6 +70,7 @@ def _multiplexed(config, vit):
         "reducer": config.reducer,
         "attention_scope": config.attention_scope,
         "shuffle_slots": config.shuffle_slots,
+        "backbone": backbone,
         "seed": config.seed,
         **depth,
     }

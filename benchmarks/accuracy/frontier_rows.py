@@ -74,6 +74,20 @@ def coarser(size):
     return dataclasses.replace(size, patch_size=2 * size.patch_size)
 
 
+def wide(hidden_dim):
+    """Returns a function, `ViTSize` -> another width and two thirds of the blocks.
+
+    Behind a patchifier of the other third it stands for the rest of the ViT.
+    """
+
+    def change(size):
+        return dataclasses.replace(
+            fewer_blocks(2, 3)(size), hidden_dim=hidden_dim, mlp_dim=4 * hidden_dim
+        )
+
+    return change
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One training, or one model that needs none.
@@ -83,6 +97,8 @@ class Row:
         family: str, whose colour it has in the plot.
         model: dict, settings of `python -m train` that make its model.
         size: function, `ViTSize` of the comparison -> that of its ViT.
+        backbone: function, `ViTSize` of the comparison -> that of a second ViT behind
+            the multiplexer; `None` for none.
         inherits: bool. Whether the ViT's weights are the teacher's.
         distilled: bool. Whether the teacher teaches.
         trained: bool. Without, the model is evaluated as it was wrapped.
@@ -93,6 +109,7 @@ class Row:
     family: str
     model: dict = dataclasses.field(default_factory=lambda: {"model": "vit"})
     size: Callable = same
+    backbone: Callable | None = None
     inherits: bool = False
     distilled: bool = False
     trained: bool = True
@@ -180,6 +197,16 @@ def _protocol_a():
         for num_mux in (2, 4)
         for depth in (2, 3)
     ]
+    # The teacher's features are learnt too, not only its answers.
+    rows += [
+        Row(
+            f"concat n{num_mux} image, depth 2, features",
+            "ConcatPlexer, image scope",
+            concat(num_mux, "image", 2),
+            recipe={"teacher_feature_weight": 1.0},
+        )
+        for num_mux in (2, 4)
+    ]
     rows += [
         Row("select n2", "select", concat(2, "image", 3, reducer="select")),
         Row("elastic", "elastic", concat(ELASTIC, "image", 3)),
@@ -213,6 +240,16 @@ def _protocol_b():
                 concat(num_mux, "image", 2),
             )
             for num_mux in (2, 4)
+        ),
+        # The GMACs of the ViT, twice, and two thirds of them.
+        *(
+            Row(
+                f"concat n{num_mux} image, depth 2, width {width}",
+                "ConcatPlexer, wider backbone",
+                concat(num_mux, "image", 2),
+                backbone=wide(width),
+            )
+            for num_mux, width in ((2, 180), (4, 252), (4, 176))
         ),
     ]
     rows += [

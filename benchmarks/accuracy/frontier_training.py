@@ -18,7 +18,7 @@ from benchmarks.accuracy.frontier_rows import (
 from savedmodel_export.choices import CALIBRATION_IMAGES
 
 # Settings that say where files are, and so do not make a row another one.
-PLACES = ("data_dir", "init_from", "teacher")
+PLACES = ("data_dir", "init_from", "backbone", "teacher")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,23 +172,33 @@ class Comparison:
         }
 
     def _start(self, row, seed):
-        """Returns the settings that say where the ViT of a row comes from."""
+        """Returns the settings that say where the ViTs of a row come from."""
         name = DATASETS[self.dataset].size
-        wanted = row.size(kcp.vit.SIZES[name])
-        if wanted == kcp.vit.SIZES[name]:
+        size = kcp.vit.SIZES[name]
+        wanted, start = row.size(size), {}
+        if row.backbone is not None:
+            backbone = self._vit(row.backbone(size), seed)
+            start["backbone"] = self._saved(backbone, row, seed, "backbone")
+        if wanted != size:
             if row.inherits:
-                return {"init_from": str(self.teacher_folder)}
-            return {"size": name}
-        path = self.folder(row, seed).with_suffix(".start.keras")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if row.inherits:
-            with_blocks(trained.load_model(self.teacher_folder), wanted).save(path)
+                vit = with_blocks(trained.load_model(self.teacher_folder), wanted)
+            else:
+                vit = self._vit(wanted, seed)
+            start["init_from"] = self._saved(vit, row, seed, "start")
+        elif row.inherits:
+            start["init_from"] = str(self.teacher_folder)
         else:
-            keras.utils.set_random_seed(seed)
-            self._vit(wanted).save(path)
-        return {"init_from": str(path)}
+            start["size"] = name
+        return start
 
-    def _vit(self, size):
+    def _saved(self, vit, row, seed, name):
+        path = self.folder(row, seed).with_suffix(f".{name}.keras")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        vit.save(path)
+        return str(path)
+
+    def _vit(self, size, seed):
+        keras.utils.set_random_seed(seed)
         dataset = DATASETS[self.dataset]
         return kcp.vit.keras_cv_vit(size, dataset.image_shape, dataset.num_classes)
 

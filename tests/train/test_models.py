@@ -77,6 +77,33 @@ def test_settings_reach_the_model(file):
     assert (config["in_place_weight"], config["in_place_temperature"]) == (0.5, 3.0)
 
 
+def test_a_second_vit_behind_the_multiplexer(file, tmp_path, capsys):
+    model = build(file[1], backbone="vit_nano4")
+    assert (model.stages.hidden_dim, model.backbone_stages.hidden_dim) == (16, 128)
+    np.testing.assert_array_equal(model.vit.weights[0], file[0].weights[0])
+    model.save(tmp_path / "wide.keras")
+    # Its trained weights come along.
+    again = build(str(tmp_path / "wide.keras"), freeze_backbone=True)
+    for ours, theirs in zip(again.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    trained = {weight.path.split("/")[0] for weight in again.trainable_variables}
+    assert trained == {"multiplexer", "final_norm", "head"}
+    # A file as the second ViT; the first has new weights.
+    config = Config(backbone=file[1])
+    turned = build_model(config, SHAPE, CLASSES)
+    assert (turned.stages.hidden_dim, turned.backbone_stages.hidden_dim) == (128, 16)
+    head = file[0].get_layer("head").kernel
+    np.testing.assert_array_equal(turned.get_layer("head").kernel, head)
+    capsys.readouterr()
+    build(str(tmp_path / "wide.keras"), model="image_multiplexer")
+    assert "its second ViT is dropped" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="--backbone=vit_nano4 would not be used"):
+        Config(model="vit", backbone="vit_nano4").check()
+    with pytest.raises(ValueError, match="--init_from and no --backbone"):
+        settings = {"backbone": "vit_nano4", "freeze_backbone": True}
+        Config(init_from="given", **settings).check()
+
+
 def test_a_frozen_backbone(file, tmp_path):
     model = build(file[1], freeze_backbone=True)
     trained = {weight.path.split("/")[0] for weight in model.trainable_variables}

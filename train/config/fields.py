@@ -56,6 +56,9 @@ A_TFDS_DATASET = Needs(
 A_FOLDER = Needs("--dataset=folder:PATH", lambda run: run.dataset.startswith("folder:"))
 RANDOM_WEIGHTS = Needs("no --init_from", lambda run: not run.init_from)
 TRAINED_WEIGHTS = Needs("--init_from", lambda run: run.init_from)
+TRAINED_BACKBONE = Needs(
+    "--init_from and no --backbone", lambda run: run.init_from and not run.backbone
+)
 MULTIPLEXED = Needs(
     "--model=concatplexer or --model=image_multiplexer", lambda run: run.model != "vit"
 )

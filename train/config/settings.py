@@ -79,10 +79,18 @@ class ModelSettings:
         "image size and classes come along.",
         is_path=True,
     )
+    backbone: str = setting(
+        "",
+        "A second ViT, whose blocks, norm and head stand behind the multiplexer: one "
+        f"of random weights ({', '.join(_SIZES)}), a workdir, a .keras file or "
+        "`hub:PRESET`; empty: that of --init_from, or else the ViT's own other blocks.",
+        needs=fields.CONCATPLEXER,
+        is_path=True,
+    )
     freeze_backbone: bool = setting(
         False,
         "Train only multiplexer, demultiplexer, final norm and head.",
-        needs=fields.TRAINED_WEIGHTS,
+        needs=fields.TRAINED_BACKBONE,
     )
     num_mux: int | tuple = setting(
         2,

@@ -45,10 +45,31 @@ def test_the_plain_alternatives_cost_less_and_can_be_built():
 
 def test_rows_of_a_protocol_see_as_many_images():
     for name, row in ROWS:
-        assert row.recipe.keys() <= {"learning_rate"}, (name, row.name)
+        allowed = {"learning_rate", "teacher_feature_weight"}
+        assert row.recipe.keys() <= allowed, (name, row.name)
     assert PROTOCOLS["A"].num_epochs(49_000) == 10
     assert PROTOCOLS["B"].num_epochs(49_000) * 49_000 >= 1_000_000
     assert PROTOCOLS["B"].num_epochs(2_000_000) == 1
+
+
+@pytest.mark.large
+def test_wide_backbones_spend_what_the_reduction_saves():
+    data, rows = DATASETS["cifar10"], {r.name: r for r in PROTOCOLS["B"].rows}
+    size = kcp.vit.SIZES[data.size]
+
+    def vit_of(size):
+        return kcp.vit.keras_cv_vit(size, data.image_shape, data.num_classes)
+
+    whole = kcp.flops.count(vit_of(size)).gmacs_per_image
+    for name, share in (
+        ("concat n2 image, depth 2, width 180", 1),
+        ("concat n4 image, depth 2, width 252", 1),
+        ("concat n4 image, depth 2, width 176", 2 / 3),
+    ):
+        settings = {**rows[name].model, "backbone": vit_of(rows[name].backbone(size))}
+        del settings["model"]
+        cost = kcp.flops.count(kcp.ConcatPlexer(vit_of(size), **settings))
+        assert cost.gmacs_per_image == pytest.approx(share * whole, rel=0.02), name
 
 
 def test_all_of_protocol_a_has_the_teacher():

@@ -116,6 +116,11 @@ def test_what_rows_start_from(compare, trained, monkeypatch, make_vit):
     scratch.run(PROTOCOLS["B"].rows[0], 0)
     assert trained[-1][1]["size"] == "vit_nano4"
     assert not {"init_from", "teacher"} & trained[-1][1].keys()
+    wide = {row.name: row for row in PROTOCOLS["B"].rows}
+    scratch.run(wide["concat n4 image, depth 2, width 176"], 0)
+    backbone = keras.saving.load_model(trained[-1][1]["backbone"])
+    stages = kcp.vit.read_stages(backbone)
+    assert (len(stages.blocks), stages.hidden_dim) == (4, 176)
 
 
 def test_the_teacher_is_trained_where_it_is_missing(compare, trained):
