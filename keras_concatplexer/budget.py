@@ -1,7 +1,9 @@
 """The N that a budget of accuracy or speed asks for."""
 
 import json
+import os
 import pathlib
+from collections.abc import Mapping, Sequence
 
 from keras_concatplexer.arguments import one_of
 
@@ -9,7 +11,9 @@ ACCURACY = "accuracy"
 SPEED = "images_per_second"
 
 
-def choose_num_mux(results, budget):
+def choose_num_mux(
+    results: str | os.PathLike | Sequence[Mapping], budget: Mapping[str, float]
+) -> int:
     """Chooses the N of an elastic model that meets a budget.
 
     Of the N that meet every floor of the budget:

@@ -9,6 +9,7 @@ damaged, or come from somebody else: every file is checked, and an error names i
 import collections
 import dataclasses
 import json
+import os
 import pathlib
 import warnings
 import zipfile
@@ -54,7 +55,7 @@ def write_description(folder, preprocessor, class_names):
     path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
 
 
-def read_description(folder):
+def read_description(folder: str | os.PathLike) -> Description:
     """Reads `bundle.json`.
 
     Raises:
@@ -147,7 +148,7 @@ def read_json(path):
         raise _damaged(path, error) from error
 
 
-def load_model(folder, checkpoint="best"):
+def load_model(folder: str | os.PathLike, checkpoint: str = "best") -> keras.Model:
     """Loads a model of a training run, uncompiled.
 
     Args:

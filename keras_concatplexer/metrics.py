@@ -45,7 +45,13 @@ class SlotAccuracy(keras.metrics.Metric):
     {'slot_accuracy_0': 1.0, 'slot_accuracy_1': 0.0}
     """
 
-    def __init__(self, num_mux, slot=None, name="slot_accuracy", dtype=None):
+    def __init__(
+        self,
+        num_mux: int,
+        slot: int | None = None,
+        name: str = "slot_accuracy",
+        dtype: str | None = None,
+    ):
         super().__init__(name=name, dtype=dtype)
         self.num_mux = positive_int("num_mux", num_mux)
         if slot is not None and slot not in range(num_mux):

@@ -1,5 +1,7 @@
 """The one way from an image to a model's input."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import ops
@@ -36,7 +38,14 @@ class ImagePreprocessor(keras.layers.Layer):
     TensorShape([2, 16, 16, 3])
     """
 
-    def __init__(self, image_shape, mean=0.5, std=0.5, resizing=None, **kwargs):
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        mean: float | Sequence[float] = 0.5,
+        std: float | Sequence[float] = 0.5,
+        resizing: keras.layers.Layer | None = None,
+        **kwargs,
+    ):
         # Pixels have no place in a half-precision policy.
         super().__init__(**{**kwargs, "dtype": "float32"}, autocast=False)
         self.image_shape = tuple(image_shape)

@@ -1,15 +1,21 @@
 """From a trained classifier to a version folder: build, check, publish."""
 
 import math
+import os
+import pathlib
 import sys
+from collections.abc import Mapping, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_concatplexer.arguments import one_of, positive_int
 from keras_concatplexer.bundle import check_class_names
 from keras_concatplexer.image_decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
 from keras_concatplexer.models import by_num_mux, mixes_images
+from keras_concatplexer.preprocessing import ImagePreprocessor
 from savedmodel_export.choices import (
     INPUT_DTYPES,
     INT8,
@@ -43,25 +49,25 @@ LABELS = "assets.extra/labels.txt"
 
 
 def export(
-    model,
-    preprocessor,
-    class_names,
-    export_dir,
+    model: keras.Model,
+    preprocessor: ImagePreprocessor,
+    class_names: Sequence[str] | None,
+    export_dir: str | os.PathLike,
     *,
-    fuse=True,
-    precision="float32",
-    calibration=None,
-    int8_min_agreement=INT8_MIN_AGREEMENT,
-    input_dtype="float32",
-    max_pixels=DEFAULT_MAX_PIXELS,
-    max_bytes=DEFAULT_MAX_BYTES,
-    max_batch_size=MAX_BATCH_SIZE,
-    default_num_mux=None,
-    keep=None,
-    serving_files=True,
-    change_mixing=False,
-    details=None,
-):
+    fuse: bool = True,
+    precision: str = "float32",
+    calibration: ArrayLike | None = None,
+    int8_min_agreement: float = INT8_MIN_AGREEMENT,
+    input_dtype: str = "float32",
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+    max_batch_size: int = MAX_BATCH_SIZE,
+    default_num_mux: int | None = None,
+    keep: int | None = None,
+    serving_files: bool = True,
+    change_mixing: bool = False,
+    details: Mapping | None = None,
+) -> pathlib.Path:
     """Writes a SavedModel as the next version under `export_dir`.
 
     The SavedModel is reloaded in another process and all its signatures

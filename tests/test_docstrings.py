@@ -2,7 +2,10 @@
 
 import doctest
 import importlib
+import inspect
+import pathlib
 import pkgutil
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +15,9 @@ import keras_concatplexer as kcp
 MODULES = [
     module.name for module in pkgutil.walk_packages(kcp.__path__, f"{kcp.__name__}.")
 ]
+
+# What names in the API reference begin with, where they are whole.
+PACKAGES = (f"{kcp.__name__}.", "savedmodel_export.")
 
 
 @pytest.mark.usefixtures("eager")
@@ -30,3 +36,29 @@ def test_examples(name):
 def test_there_are_examples():
     found = doctest.DocTestFinder().find(kcp.layers.ConcatMultiplexer)
     assert sum(len(test.examples) for test in found) > 0
+
+
+def public():
+    """The functions and classes of the API reference, by their names there."""
+    text = (pathlib.Path(__file__).parents[1] / "docs" / "api.md").read_text()
+    module = ""
+    for kind, name in re.findall(
+        r"(currentmodule|autoclass|autofunction):: (\S+)", text
+    ):
+        if kind == "currentmodule":
+            module = f"{name}."
+            continue
+        yield name if name.startswith(PACKAGES) else module + name
+
+
+@pytest.mark.parametrize("path", public())
+def test_public_names_have_types(path):
+    module, _, name = path.rpartition(".")
+    found = getattr(importlib.import_module(module), name)
+    untyped = [
+        parameter.name
+        for parameter in inspect.signature(found).parameters.values()
+        if parameter.annotation is parameter.empty
+        and parameter.kind is not parameter.VAR_KEYWORD
+    ]
+    assert untyped == []

@@ -6,6 +6,7 @@ import itertools
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_concatplexer.analysis import draws
 from keras_concatplexer.analysis.accuracy import Accuracy
@@ -67,13 +68,13 @@ class Interference:
     accuracy_other_class: Accuracy | None
     image_spread: tuple = dataclasses.field(repr=False)
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """All but `image_spread`, as a dict for JSON."""
         values = dataclasses.asdict(self)
         del values["image_spread"]
         return {**values, "slot_accuracy": list(values["slot_accuracy"])}
 
-    def table(self):
+    def table(self) -> str:
         """The figures as a Markdown table, shares in percent."""
         rows = {
             "images, draws": f"{self.num_images}, {self.num_draws}",
@@ -102,7 +103,14 @@ def _percent(share):
     return f"{100 * share:.2f} %"
 
 
-def interference(model, images, labels, num_draws=16, seed=0, batch_size=64):
+def interference(
+    model: keras.Model,
+    images: ArrayLike,
+    labels: ArrayLike,
+    num_draws: int = 16,
+    seed: int = 0,
+    batch_size: int = 64,
+) -> "Interference":
     """Shows the same images to a model many times, each time in other groups.
 
     Args:

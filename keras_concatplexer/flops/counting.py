@@ -43,7 +43,7 @@ def count_function(function, image_shape, batch_size):
     return Cost({name: share(total, batch_size) for name, total in macs.items()})
 
 
-def count(model, batch_size=None):
+def count(model: keras.Model, batch_size: int | None = None) -> Cost:
     """Counts what one image costs, from the model's traced inference graph.
 
     Counted are matrix products, tensor contractions and convolutions, whatever

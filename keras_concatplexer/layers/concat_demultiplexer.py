@@ -34,7 +34,7 @@ class ConcatDemultiplexer(keras.layers.Layer):
     TensorShape([3, 9, 8])
     """
 
-    def __init__(self, images_per_sequence, **kwargs):
+    def __init__(self, images_per_sequence: int, **kwargs):
         super().__init__(**kwargs)
         self.images_per_sequence = positive_int(
             "images_per_sequence", images_per_sequence

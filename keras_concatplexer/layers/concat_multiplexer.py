@@ -83,16 +83,16 @@ class ConcatMultiplexer(keras.layers.Layer):
 
     def __init__(
         self,
-        images_per_sequence,
-        grid_shape,
-        strides,
-        kernel_size=None,
-        reducer="conv",
-        num_prefix_tokens=1,
-        return_sizes=False,
-        shuffle_slots=False,
-        seed=None,
-        hidden_dim=None,
+        images_per_sequence: int,
+        grid_shape: tuple[int, int],
+        strides: tuple[int, int],
+        kernel_size: tuple[int, int] | None = None,
+        reducer: str = "conv",
+        num_prefix_tokens: int = 1,
+        return_sizes: bool = False,
+        shuffle_slots: bool = False,
+        seed: int | None = None,
+        hidden_dim: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)

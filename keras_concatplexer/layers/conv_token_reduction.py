@@ -62,7 +62,14 @@ class ConvTokenReduction(TokenReduction):
     TensorShape([3, 8, 8])
     """
 
-    def __init__(self, grid_shape, strides, kernel_size, hidden_dim=None, **kwargs):
+    def __init__(
+        self,
+        grid_shape: tuple[int, int],
+        strides: tuple[int, int],
+        kernel_size: tuple[int, int],
+        hidden_dim: int | None = None,
+        **kwargs,
+    ):
         super().__init__(grid_shape, strides, **kwargs)
         if hidden_dim is not None:
             positive_int("hidden_dim", hidden_dim)

@@ -50,7 +50,14 @@ class ImageDemultiplexer(keras.layers.Layer):
     TensorShape([3, 17, 8])
     """
 
-    def __init__(self, num_mux, method="index", mlp_dim=None, seed=0, **kwargs):
+    def __init__(
+        self,
+        num_mux: int,
+        method: str = "index",
+        mlp_dim: int | None = None,
+        seed: int = 0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.num_mux = positive_int("num_mux", num_mux)
         self.method = one_of("method", method, DEMULTIPLEXERS)

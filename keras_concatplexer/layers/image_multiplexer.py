@@ -62,13 +62,13 @@ class ImageMultiplexer(keras.layers.Layer):
 
     def __init__(
         self,
-        num_mux,
-        transform="gaussian_hadamard",
-        trainable_keys=False,
-        overlap=0.0,
-        num_heads=None,
-        index_prefix=False,
-        seed=0,
+        num_mux: int,
+        transform: str = "gaussian_hadamard",
+        trainable_keys: bool = False,
+        overlap: float = 0.0,
+        num_heads: int | None = None,
+        index_prefix: bool = False,
+        seed: int = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -34,7 +34,9 @@ class SlotEmbedding(keras.layers.Layer):
     TensorShape([1, 2, 5, 8])
     """
 
-    def __init__(self, num_mux, shuffle=False, seed=None, **kwargs):
+    def __init__(
+        self, num_mux: int, shuffle: bool = False, seed: int | None = None, **kwargs
+    ):
         super().__init__(**kwargs)
         self.num_mux = positive_int("num_mux", num_mux)
         self.shuffle = shuffle

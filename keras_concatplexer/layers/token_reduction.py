@@ -63,7 +63,7 @@ class TokenReduction(keras.layers.Layer):
         ValueError: if an argument is invalid.
     """
 
-    def __init__(self, grid_shape, strides, **kwargs):
+    def __init__(self, grid_shape: tuple[int, int], strides: tuple[int, int], **kwargs):
         super().__init__(**kwargs)
         self.grid_shape = int_pair("grid_shape", grid_shape)
         self.strides = int_pair("strides", strides)

@@ -79,19 +79,19 @@ class ConcatPlexer(MultiplexedViT):
 
     def __init__(
         self,
-        vit,
-        num_mux,
-        patchifier_depth=None,
-        strides=None,
-        kernel_size=None,
-        reducer="conv",
-        attention_scope="group",
-        proportional_attention=False,
-        own_norm=False,
-        shuffle_slots=False,
-        seed=None,
-        backbone=None,
-        name="concatplexer",
+        vit: keras.Model,
+        num_mux: int,
+        patchifier_depth: int | None = None,
+        strides: int | tuple[int, int] | None = None,
+        kernel_size: int | tuple[int, int] | None = None,
+        reducer: str = "conv",
+        attention_scope: str = "group",
+        proportional_attention: bool = False,
+        own_norm: bool = False,
+        shuffle_slots: bool = False,
+        seed: int | None = None,
+        backbone: keras.Model | None = None,
+        name: str | None = "concatplexer",
     ):
         if isinstance(num_mux, (tuple, list)):
             raise ValueError(

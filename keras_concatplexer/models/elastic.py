@@ -1,6 +1,7 @@
 """One set of weights for several N: accurate or fast, as the caller picks."""
 
 import types
+from collections.abc import Mapping, Sequence
 
 import keras
 from keras import ops
@@ -74,22 +75,22 @@ class ElasticConcatPlexer(WrappedViT):
 
     def __init__(
         self,
-        vit,
-        num_mux,
-        patchifier_depth=None,
-        strides=None,
-        kernel_size=None,
-        reducer="conv",
-        attention_scope="group",
-        proportional_attention=False,
-        own_norm=False,
-        shuffle_slots=False,
-        seed=None,
-        num_mux_weights=None,
-        in_place_weight=0.0,
-        in_place_temperature=2.0,
-        backbone=None,
-        name="elastic_concatplexer",
+        vit: keras.Model,
+        num_mux: Sequence[int],
+        patchifier_depth: int | None = None,
+        strides: Sequence | None = None,
+        kernel_size: Sequence | None = None,
+        reducer: str = "conv",
+        attention_scope: str = "group",
+        proportional_attention: bool = False,
+        own_norm: bool = False,
+        shuffle_slots: bool = False,
+        seed: int | None = None,
+        num_mux_weights: Sequence[float] | None = None,
+        in_place_weight: float = 0.0,
+        in_place_temperature: float = 2.0,
+        backbone: keras.Model | None = None,
+        name: str | None = "elastic_concatplexer",
     ):
         num_mux = _checked_num_mux(num_mux)
         num_mux_weights = checked_shares(num_mux_weights, num_mux)
@@ -163,13 +164,13 @@ class ElasticConcatPlexer(WrappedViT):
         return self._models[0].layer_stages
 
     @property
-    def by_num_mux(self):
+    def by_num_mux(self) -> Mapping[int, keras.Model]:
         """Read-only mapping, N -> its `ConcatPlexer`, in the order of `num_mux`."""
         return types.MappingProxyType(
             dict(zip(self.num_mux, self._models, strict=True))
         )
 
-    def at(self, num_mux):
+    def at(self, num_mux: int) -> keras.Model:
         """Returns the `ConcatPlexer` of one N; it shares this model's weights.
 
         It is compiled as this model is, with an optimizer of its own.

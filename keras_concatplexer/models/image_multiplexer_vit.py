@@ -53,17 +53,17 @@ class ImageMultiplexerViT(MultiplexedViT):
 
     def __init__(
         self,
-        vit,
-        num_mux,
-        patchifier_depth=0,
-        transform="gaussian_hadamard",
-        demultiplexer="index",
-        trainable_keys=False,
-        overlap=0.0,
-        num_heads=None,
-        mlp_dim=None,
-        seed=0,
-        name="image_multiplexer_vit",
+        vit: keras.Model,
+        num_mux: int,
+        patchifier_depth: int = 0,
+        transform: str = "gaussian_hadamard",
+        demultiplexer: str = "index",
+        trainable_keys: bool = False,
+        overlap: float = 0.0,
+        num_heads: int | None = None,
+        mlp_dim: int | None = None,
+        seed: int = 0,
+        name: str | None = "image_multiplexer_vit",
     ):
         if demultiplexer == "unbind" and (transform != "holographic" or trainable_keys):
             raise ValueError(

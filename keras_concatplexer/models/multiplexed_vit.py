@@ -1,9 +1,12 @@
 """The one multiplexed model: every multiplexer takes the same way."""
 
 import types
+from collections.abc import Mapping
 
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from keras_concatplexer.layers import ClassAttention
 from keras_concatplexer.models import ensemble
@@ -99,13 +102,13 @@ class MultiplexedViT(WrappedViT):
         self.note_weights()
 
     @property
-    def by_num_mux(self):
+    def by_num_mux(self) -> Mapping[int, keras.Model]:
         """Read-only mapping, the images per group -> this model."""
         # In a dict or a list Keras' loading would find this model within itself.
         return types.MappingProxyType({self.num_mux: self})
 
     @property
-    def mixes_images(self):
+    def mixes_images(self) -> bool:
         """Bool. Whether an answer depends on the other images of the batch."""
         return self.get_layer(self._pair_names[0]).images_per_sequence > 1
 
@@ -156,7 +159,13 @@ class MultiplexedViT(WrappedViT):
             tokens = SharedLayer(block, prefix + block.name)(tokens)
         return tokens
 
-    def predict_ensemble(self, images, num_permutations, batch_size=32, seed=0):
+    def predict_ensemble(
+        self,
+        images: ArrayLike,
+        num_permutations: int,
+        batch_size: int = 32,
+        seed: int = 0,
+    ) -> np.ndarray:
         """Averages each image's logits over its slots and random neighbours.
 
         For each of `num_permutations` random orders of the images, the images of

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import sys
+import typing
 
 import keras
 
@@ -127,7 +128,13 @@ def _presets():
 PRESETS = {preset.name: preset for preset in _presets()}
 
 
-def from_preset(name, image_shape=None, num_classes=None, vit=None, **overrides):
+def from_preset(
+    name: str,
+    image_shape: tuple[int, int, int] | None = None,
+    num_classes: int | None = None,
+    vit: keras.Model | None = None,
+    **overrides,
+) -> keras.Model:
     """Builds the multiplexed model that a name stands for.
 
     Args:
@@ -186,7 +193,7 @@ def get_preset(name):
     )
 
 
-def list_presets(file=None):
+def list_presets(file: typing.TextIO | None = None) -> list[Preset]:
     """Prints a table of the presets, and returns them.
 
     The costs are those of the presets' own image sizes and 1000 classes; no model is

@@ -76,7 +76,13 @@ class RetrievalWarmup(keras.Model):
     TensorShape([4, 10])
     """
 
-    def __init__(self, model, retrieval_weight=1.0, seed=0, name="retrieval_warmup"):
+    def __init__(
+        self,
+        model: keras.Model,
+        retrieval_weight: float = 1.0,
+        seed: int = 0,
+        name: str | None = "retrieval_warmup",
+    ):
         super().__init__(name=name)
         if not isinstance(model, MultiplexedViT):
             raise ValueError(

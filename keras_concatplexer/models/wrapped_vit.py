@@ -1,5 +1,7 @@
 """What every model around a ViT has in common."""
 
+from collections.abc import Mapping
+
 import keras
 
 from keras_concatplexer.classifier import ImageClassifier
@@ -64,7 +66,7 @@ def serialized_vit(vit):
     return serialized
 
 
-def by_num_mux(model):
+def by_num_mux(model: keras.Model) -> Mapping[int, keras.Model]:
     """Returns dict, N -> the classifier that takes N images per group.
 
     One entry per N of an elastic model, in its order; the model itself for any other
@@ -73,7 +75,7 @@ def by_num_mux(model):
     return dict(model.by_num_mux) if isinstance(model, WrappedViT) else {1: model}
 
 
-def mixes_images(model):
+def mixes_images(model: keras.Model) -> bool:
     """Whether an image's answer depends on the other images of its batch.
 
     Args:

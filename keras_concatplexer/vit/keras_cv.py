@@ -13,8 +13,13 @@ EMBEDDING, BLOCK, NORM = "embedding", "block", "final_norm"
 
 
 def keras_cv_vit(
-    size, image_shape, num_classes, attention_dropout=0.0, name=None, normalize=False
-):
+    size: str | ViTSize,
+    image_shape: tuple[int, int, int],
+    num_classes: int | None,
+    attention_dropout: float = 0.0,
+    name: str | None = None,
+    normalize: bool = False,
+) -> keras.Model:
     """Builds a Vision Transformer classifier from keras-cv's public layers.
 
     Patch embedding, class token, learned positions, pre-norm blocks with tanh

@@ -19,15 +19,15 @@ from keras_concatplexer.vit.sizes import (
 
 
 def keras_hub_vit(
-    backbone,
-    num_classes=None,
-    image_shape=None,
-    dropout_rate=None,
-    attention_dropout=None,
-    dtype=None,
-    name=None,
-    normalize=False,
-):
+    backbone: str | os.PathLike | ViTSize | keras.Model,
+    num_classes: int | None = None,
+    image_shape: tuple[int, int, int] | None = None,
+    dropout_rate: float | None = None,
+    attention_dropout: float | None = None,
+    dtype: str | keras.DTypePolicy | None = None,
+    name: str | None = None,
+    normalize: bool = False,
+) -> keras.Model:
     """Builds a Vision Transformer from keras-hub, on any Keras backend.
 
     The model's layers are those of the backbone (arXiv 2010.11929), then a float32
@@ -112,7 +112,9 @@ def keras_hub_vit(
     return at_resolution(vit, image_shape)
 
 
-def keras_hub_preprocessor(preset, image_shape=None):
+def keras_hub_preprocessor(
+    preset: str | os.PathLike, image_shape: tuple[int, int, int] | None = None
+) -> ImagePreprocessor:
     """Builds the preprocessing with which a keras-hub preset was trained.
 
     Mean, standard deviation and way of resizing are the preset's own, read from its

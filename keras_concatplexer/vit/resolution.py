@@ -2,12 +2,13 @@
 
 import math
 
+import keras
 from keras import ops
 
 from keras_concatplexer.vit.stages import read_stages
 
 
-def at_resolution(vit, image_shape):
+def at_resolution(vit: keras.Model, image_shape: tuple[int, int, int]) -> keras.Model:
     """Returns a copy of a ViT classifier for images of another shape.
 
     Patches keep their size in pixels, so that the grid of patches changes; the
@@ -38,7 +39,7 @@ def at_resolution(vit, image_shape):
     return _copied(vit, tuple(image_shape), read_stages(vit).num_classes)
 
 
-def with_classes(vit, num_classes):
+def with_classes(vit: keras.Model, num_classes: int | None) -> keras.Model:
     """Returns a copy of a ViT with a new head for other classes, or without one.
 
     All weights but the head's are copied; the head starts afresh.

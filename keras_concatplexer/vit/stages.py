@@ -197,7 +197,7 @@ class ViT(ImageClassifier):
         }
 
 
-def read_stages(vit):
+def read_stages(vit: keras.Model) -> Stages:
     """Returns the `Stages` of a ViT classifier.
 
     Args:
