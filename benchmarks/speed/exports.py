@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 import keras_concatplexer as kcp
-from benchmarks.speed.quantized import calibration_batches, quantize
+from benchmarks.speed.peers.quantized import calibration_batches, quantize
 from benchmarks.speed.rows import PLAIN
 from benchmarks.speed.runtimes import NUM_CLASSES
 from savedmodel_export import export

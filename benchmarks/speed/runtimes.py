@@ -109,7 +109,7 @@ class PyTorch(Runner):
     def load(self, row, path):
         import torch
 
-        from benchmarks.speed.torch_vit import ViT
+        from benchmarks.speed.peers.torch_vit import ViT
 
         model = ViT(types.SimpleNamespace(**path), row.image_size, NUM_CLASSES).eval()
         if row.precision == "int8":

@@ -23,7 +23,7 @@ def copy_norm(norm, layer):
 
 def test_it_is_the_vit_that_keras_has(scramble):
     import keras_concatplexer as kcp
-    from benchmarks.speed.torch_vit import ViT
+    from benchmarks.speed.peers.torch_vit import ViT
 
     size = kcp.vit.ViTSize(32, 3, 2, 64, 4)
     model = scramble(kcp.vit.keras_cv_vit(size, (16, 16, 3), 10))

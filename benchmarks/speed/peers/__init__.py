@@ -1,0 +1,1 @@
+"""Other runtimes: the ViT in PyTorch, and their int8 forms."""
