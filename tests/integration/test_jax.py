@@ -19,12 +19,27 @@ pytest.importorskip("jax")
 pytest.importorskip("keras_hub")
 
 
+def rows(names):
+    """The names as parameters, those that are not quick marked as large."""
+    return [
+        name
+        if name in jax_script.QUICK
+        else pytest.param(name, marks=pytest.mark.large)
+        for name in names
+    ]
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, request):
     folder = tmp_path_factory.mktemp("jax")
     root = FOLDER.parents[1]
+    # One process for what was selected: to start it is dear.
+    selected = [item for item in request.session.items if item.module is request.module]
+    is_large = any(item.get_closest_marker("large") for item in selected)
+    names = (*jax_script.MODELS, *jax_script.ENCODERS)
+    names = names if is_large else jax_script.QUICK
     subprocess.run(
-        [sys.executable, str(FOLDER / "jax_script.py"), str(folder)],
+        [sys.executable, str(FOLDER / "jax_script.py"), str(folder), *names],
         env={
             **os.environ,
             "KERAS_BACKEND": "jax",
@@ -74,12 +89,12 @@ def test_layer_agrees(name, results):
     np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", jax_script.TRAINED)
+@pytest.mark.parametrize("name", rows(jax_script.TRAINED))
 def test_training_moves_every_weight(name, results):
     assert (results[f"{name}/moved"] > 0).all()
 
 
-@pytest.mark.parametrize("name", jax_script.MODELS)
+@pytest.mark.parametrize("name", rows(jax_script.MODELS))
 def test_model_agrees(name, results):
     model = jax_script.make_model(name)
     num_weights = len(model.weights)
@@ -88,14 +103,14 @@ def test_model_agrees(name, results):
     np.testing.assert_allclose(logits, results[f"{name}/logits"], atol=1e-4)
 
 
-@pytest.mark.parametrize("name", jax_script.MODELS)
+@pytest.mark.parametrize("name", rows(jax_script.MODELS))
 def test_file_of_one_backend_loads_on_the_other(name, folder, results):
     model = keras.saving.load_model(folder / f"{name}.keras")
     logits = model.predict(jax_script.make_images(model), verbose=0)
     np.testing.assert_allclose(logits, results[f"{name}/logits"], atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", jax_script.ENCODERS)
+@pytest.mark.parametrize("kind", rows(jax_script.ENCODERS))
 def test_an_encoder_is_keras_hubs_own(kind, results):
     own, wrapped = results[f"encoder/{kind}"]
     assert np.abs(own[0] - own[1]).max() > 0.1

@@ -67,6 +67,7 @@ def test_the_model_is_one_of_features(adapted):
     assert len(results["history"]["val_cosine_n2"]) == 2
 
 
+@pytest.mark.large
 def test_it_goes_on(adapted, config):
     workdir, results, _ = adapted
     run = Run(dataclasses.replace(config, epochs=3), workdir)

@@ -26,6 +26,7 @@ def test_what_is_said_of_features(tiny_vit, images):
     assert judge.knn_accuracy(support, apart) == 1
 
 
+@pytest.mark.large
 def test_the_rows_are_adapted_once(
     trained_vit, digits_dir, tmp_path, monkeypatch, capsys
 ):
