@@ -62,6 +62,13 @@ def training(folder):
     return training_steps.rates_table(_json(folder, "training")["images_per_second"])
 
 
+def scoring(folder):
+    """Images/s of files that are scored, beside the export alone."""
+    from benchmarks.speed.scoring import __main__ as command_of_scoring
+
+    return command_of_scoring.rates_table(ResultsFile(folder / "scoring.jsonl").rows())
+
+
 def adaptive(folder):
     """Latencies with and without the adaptive policy."""
     return _json(folder, "adaptive")["table"]
@@ -95,6 +102,7 @@ TABLES = {
         throughput_full,
         throughput_full_avx512,
         training,
+        scoring,
         adaptive,
         elastic,
         scaling,

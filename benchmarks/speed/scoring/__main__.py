@@ -50,6 +50,9 @@ def main(values):
     if not rows:
         names = "; ".join(row.name for row in ROWS)
         raise ValueError(f"--rows={values.rows} is none of: {names}")
+    if not values.prepare_only:
+        # Before the exports: their own load is no one else's.
+        command.check_idle(values)
     machine.set_environment(machine.num_cores())
     from benchmarks.speed.scoring.files import make_files
 
@@ -57,7 +60,6 @@ def main(values):
     versions = exports(rows, workdir)
     if values.prepare_only:
         return
-    command.check_idle(values)
     results = ResultsFile(out / "scoring.jsonl")
     for row in rows:
         measured = measure(row, versions[row.name], files, workdir, values)
