@@ -105,6 +105,11 @@ def check_class_names(names, num_classes):
                 f"{len(names)} names"
             )
         return
+    if isinstance(names, str):
+        raise ValueError(
+            "Expected a sequence of class names, such as ['cat', 'dog']. Received: one "
+            f"text, {names!r}"
+        )
     names = names or ()
     if len(names) != num_classes:
         raise ValueError(

@@ -65,6 +65,7 @@ def test_errors(tmp_path, global_dtype_policy):
 @pytest.mark.parametrize(
     "names, message",
     [
+        ("ab", "Expected a sequence of class names"),
         (["cat"], "each of the model's 2 classes. Received: 1 names"),
         (["cat", "dog\nbird"], "one line of text"),
         (["cat", "dog\u2028"], "one line of text"),

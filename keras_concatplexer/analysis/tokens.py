@@ -3,11 +3,12 @@
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from keras_concatplexer.models import ConcatPlexer
 
 
-def kept_of_patches(model, image):
+def kept_of_patches(model: keras.Model, image: ArrayLike) -> np.ndarray:
     """Tells how much each patch of an image matters to the reduced tokens.
 
     Each patch's token is replaced by the mean of all, one at a time: how far do the
@@ -47,7 +48,7 @@ def kept_of_patches(model, image):
     return (moved / moved.sum()).reshape(multiplexer.grid_shape)
 
 
-def attention_between_images(model, images):
+def attention_between_images(model: keras.Model, images: ArrayLike) -> np.ndarray:
     """Tells which images of a group attend to which, in each block of the backbone.
 
     Args:

@@ -8,7 +8,7 @@ from savedmodel_export import export
 @pytest.mark.large
 def test_a_model_is_loaded_by_the_c_library(same_vit, tmp_path):
     preprocessor = ImagePreprocessor(same_vit.input_shape[1:])
-    row = measure(export(same_vit, preprocessor, "0123456789", tmp_path / "vit"))
+    row = measure(export(same_vit, preprocessor, tuple("0123456789"), tmp_path / "vit"))
     assert row["precision"] == "float32" and row["seconds"] > 0
     assert 0 < row["files"] < row["loaded"] <= row["answered"]
     first, _, line = loading_table([row]).splitlines()
