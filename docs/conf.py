@@ -24,11 +24,17 @@ myst_heading_anchors = 3
 # `name` in a docstring is code, as it is in Markdown.
 default_role = "code"
 autodoc_member_order = "bysource"
+# The types stand in the docstrings, in words.
 autodoc_typehints = "none"
+# Longer signatures have a line for each argument.
+python_maximum_signature_line_length = 60
 napoleon_custom_sections = [("Call arguments", "params_style"), "Reference"]
 html_theme = "furo"
 html_title = f"keras_concatplexer {release}"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_copy_source = False
+html_show_copyright = False
 html_show_sphinx = False
 
 # What stands in this project's docstrings as one line -> a section of its own.
@@ -59,12 +65,15 @@ def adapt_docstring(app, what, name, obj, options, lines):
 def sign_by_constructor(app, what, name, obj, options, signature, returns):
     """Returns the signature of a class's constructor: that of Keras' `__new__` is bare.
 
-    The arguments stand without the first, the object.
+    The arguments stand without the first, the object, and without types.
     """
     if what != "class":
         return None
     arguments = inspect.signature(obj.__init__)
-    own = list(arguments.parameters.values())[1:]
+    own = [
+        parameter.replace(annotation=parameter.empty)
+        for parameter in list(arguments.parameters.values())[1:]
+    ]
     return str(arguments.replace(parameters=own)), None
 
 
