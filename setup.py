@@ -100,7 +100,7 @@ setup(
             "trustme",
         ],
         # What whoever keeps this project does: `make docs`, `make dist`.
-        "docs": ["furo", "myst-parser", "sphinx"],
+        "docs": ["furo", "myst-nb", "sphinx"],
         "release": ["build", "twine", "wheel"],
     },
 )

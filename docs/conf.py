@@ -17,7 +17,7 @@ release = re.search(
 ).group(1)
 version = release
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["draw.py"]
 # The anchors of headings are those of GitHub, to the third level.
 myst_heading_anchors = 3
@@ -29,6 +29,8 @@ autodoc_typehints = "none"
 # Longer signatures have a line for each argument.
 python_maximum_signature_line_length = 60
 napoleon_custom_sections = [("Call arguments", "params_style"), "Reference"]
+# The tutorial shows what it printed when it was run last; a test runs it.
+nb_execution_mode = "off"
 html_theme = "furo"
 html_title = f"keras_concatplexer {release}"
 html_static_path = ["_static"]
