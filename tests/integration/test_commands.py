@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -70,7 +71,7 @@ def test_a_messy_folder_from_training_to_the_served_answer(tmp_path):
     )
     result = run(*train)
     assert result.returncode == 1 and "Traceback" not in result.stderr
-    assert "train/cat/truncated.jpg: Invalid JPEG data" in result.stderr
+    assert re.search(r"train/cat/truncated.jpg: .*Invalid JPEG data", result.stderr)
     result = run(*train, "--bad_images=skip")
     assert result.returncode == 0, result.stderr
     assert "train: cat 9, dog 6" in result.stdout
