@@ -1,6 +1,9 @@
 """The texts, charts and columns that TensorBoard shows of a run."""
 
 import dataclasses
+import pathlib
+
+from ..config import fields
 
 # The settings that tell runs apart; all of them stand in the text `run/settings`.
 HPARAMS = (
@@ -25,17 +28,20 @@ METRICS = {
 
 
 def hparams_of(config):
-    """Returns dict of the settings in `HPARAMS`; the plugin knows single values."""
-    values = {name: getattr(config, name) for name in HPARAMS}
-    return {
-        name: ",".join(map(str, value)) if isinstance(value, tuple) else value
-        for name, value in values.items()
-        # One column has one type, and several N are text.
-    } | {"num_mux": ",".join(map(str, _tuple(config.num_mux)))}
-
-
-def _tuple(value):
-    return value if isinstance(value, tuple) else (value,)
+    """Returns dict of the settings in `HPARAMS` that the run uses, as single values."""
+    values = {}
+    for field in dataclasses.fields(config):
+        needs, value = field.metadata["needs"], getattr(config, field.name)
+        if field.name not in HPARAMS or (needs and not needs.holds(config)):
+            continue
+        if field.metadata["is_path"]:
+            # A column is narrow; the settings' text has the whole path.
+            value = pathlib.PurePath(value).name
+        elif field.name == "num_mux":
+            # One column has one type, and several N are text.
+            value = ",".join(map(str, value if isinstance(value, tuple) else (value,)))
+        values[field.name] = value
+    return values
 
 
 def hparams_shown():
@@ -50,10 +56,13 @@ def hparams_shown():
     }
 
 
-def layout():
+def layout(config):
     """Returns the summary with the charts of the Custom Scalars tab.
 
-    Training and validation stand in one chart each.
+    Training and validation stand in one chart each; no chart is without data.
+
+    Args:
+        config: `Config`.
     """
     from tensorboard.plugins.custom_scalar import layout_pb2, summary
 
@@ -61,15 +70,16 @@ def layout():
         lines = layout_pb2.MultilineChartContent(tag=tags)
         return layout_pb2.Chart(title=title, multiline=lines)
 
-    quality = layout_pb2.Category(
-        title="quality",
-        chart=[
-            chart("loss", "^loss/(train|validation)$"),
-            chart("accuracy", "^accuracy/(train|validation)$"),
-            chart("validation accuracy of each slot", "^slots/validation"),
-            chart("validation accuracy at each N", "^accuracy/validation_n"),
-        ],
-    )
+    score = "accuracy" if fields.LABELS.holds(config) else "cosine"
+    charts = [
+        chart("loss", "^loss/(train|validation)$"),
+        chart(score, f"^{score}/(train|validation)$"),
+    ]
+    if fields.MULTIPLEXED.holds(config) and fields.LABELS.holds(config):
+        charts.append(chart("validation accuracy of each slot", "^slots/validation"))
+    if fields.ELASTIC.holds(config):
+        charts.append(chart(f"validation {score} at each N", f"^{score}/validation_n"))
+    quality = layout_pb2.Category(title="quality", chart=charts)
     course = layout_pb2.Category(
         title="course",
         chart=[

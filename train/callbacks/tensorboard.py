@@ -78,7 +78,9 @@ class TensorBoard(keras.callbacks.Callback):
         with self.writer.as_default(step=0):
             hparams.hparams_config(**hparams_shown())
             hparams.hparams(hparams_of(self.config), trial_id=self.name)
-            tf.summary.experimental.write_raw_pb(layout().SerializeToString())
+            tf.summary.experimental.write_raw_pb(
+                layout(self.config).SerializeToString()
+            )
             tf.summary.text("run/settings", settings_table(self.config))
             tf.summary.text("run/model", describe(self.classifier, self.cost))
             tf.summary.scalar("speed/gmacs_per_image", self.cost.gmacs_per_image)
