@@ -175,6 +175,7 @@ def draw_kept(image, kept):
         `Figure`.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8, 3.4), layout="constrained")
     shown, heat = figure.subplots(1, 2)
@@ -184,6 +185,8 @@ def draw_kept(image, kept):
     drawn = heat.imshow(100 * kept, cmap="cividis", vmin=0)
     heat.set(title="weight of each patch behind the reduction", xlabel="patch column")
     heat.set_ylabel("patch row")
+    for axis in (heat.xaxis, heat.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     figure.colorbar(drawn, ax=heat, label="share, %")
     return figure
 
