@@ -24,6 +24,15 @@ def int_pair(name, value):
         ) from None
 
 
+def share(name, value):
+    """Returns `value` if it is a number from 0 to 1, else raises `ValueError`."""
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(
+            f"`{name}` must be a number from 0 to 1. Received: {name}={value!r}"
+        )
+    return value
+
+
 def one_of(name, value, choices):
     """Returns `value` if it is among `choices`, else raises `ValueError`."""
     if value not in choices:

@@ -20,6 +20,8 @@ from keras_concatplexer.arguments import one_of
 from keras_concatplexer.preprocessing import ImagePreprocessor
 
 DESCRIPTION = "bundle.json"
+# Which images an int8 export is calibrated on: some of those that were trained on.
+CALIBRATION_FILE = "calibration.json"
 CHECKPOINTS = ("best", "last")
 MAX_JSON_BYTES = 2**26
 

@@ -140,14 +140,14 @@ def main():
                 chosen["int8_min_agreement"] = values.int8_min_agreement
                 chosen["calibration"] = load_calibration(
                     values.calibration,
-                    details["training_config"],
+                    values.workdir,
                     description.preprocessor.image_shape,
                     values.calibration_images,
                 )
             version = export(*arguments, **chosen, **common)
         else:
             version = export_other(*arguments, values.format, **common)
-    except (ValueError, VerificationError) as error:
+    except (ValueError, OSError, VerificationError) as error:
         sys.exit(f"error: {error}")
     print(version)
 

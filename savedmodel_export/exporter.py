@@ -11,8 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from keras_concatplexer.arguments import one_of, positive_int
-from keras_concatplexer.bundle import check_class_names
+from keras_concatplexer.arguments import one_of, positive_int, share
 from keras_concatplexer.image_decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
 from keras_concatplexer.models import by_num_mux, mixes_images
 from keras_concatplexer.preprocessing import ImagePreprocessor
@@ -21,16 +20,17 @@ from savedmodel_export.choices import (
     INT8,
     INT8_MIN_AGREEMENT,
     MAX_BATCH_SIZE,
+    PRECISIONS,
     SAVED_MODEL,
 )
 from savedmodel_export.fused.calibration_images import check_calibration, preprocessed
 from savedmodel_export.inference import infer_at_each, live_outputs, variables_of
 from savedmodel_export.model_card import (
-    num_classes_of,
     sizes,
     write_labels,
     write_model_card,
 )
+from savedmodel_export.parts import check_parts
 from savedmodel_export.publishing import writing
 from savedmodel_export.release import new_version
 from savedmodel_export.serving.batching import (
@@ -123,8 +123,8 @@ def export(
         ValueError: if the parts do not fit, or `export_dir` cannot be written.
         VerificationError: if the reloaded SavedModel does not answer as the model.
     """
-    check_class_names(class_names, num_classes_of(model))
-    class_names = class_names or None
+    class_names = check_parts(model, preprocessor, class_names, export_dir)
+    one_of("precision", precision, (*PRECISIONS, INT8))
     one_of("input_dtype", input_dtype, INPUT_DTYPES)
     positive_int("max_pixels", max_pixels)
     positive_int("max_bytes", max_bytes)
@@ -132,7 +132,13 @@ def export(
     num_mux = next(iter(models)) if default_num_mux is None else default_num_mux
     one_of("default_num_mux", num_mux, tuple(models))
     if precision == INT8:
+        share("int8_min_agreement", int8_min_agreement)
         calibration = check_calibration(calibration, preprocessor.image_shape)
+    elif calibration is not None:
+        raise ValueError(
+            f"`calibration` belongs to precision={INT8!r}. Received: "
+            f"precision={precision!r}"
+        )
     batch_sizes = allowed_batch_sizes(max_batch_size, math.lcm(*models) if mixes else 1)
     with new_version(
         export_dir,

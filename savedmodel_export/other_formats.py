@@ -11,15 +11,14 @@ import keras
 import numpy as np
 
 from keras_concatplexer.arguments import one_of
-from keras_concatplexer.bundle import check_class_names
 from keras_concatplexer.models import mixes_images
 from savedmodel_export.formats import FORMATS
 from savedmodel_export.model_card import (
-    num_classes_of,
     sizes,
     write_labels,
     write_model_card,
 )
+from savedmodel_export.parts import check_parts
 from savedmodel_export.publishing import writing
 from savedmodel_export.release import new_version
 from savedmodel_export.verify.verification import (
@@ -64,7 +63,7 @@ def export_other(
         VerificationError: if the runtime does not answer as the model.
     """
     one_of("file_format", file_format, tuple(FORMATS))
-    check_class_names(class_names, num_classes_of(model))
+    class_names = check_parts(model, preprocessor, class_names, export_dir)
     chosen = FORMATS[file_format]
     images = keras.Input(preprocessor.image_shape, name="images")
     whole = keras.Model(images, model(preprocessor(images)), name=model.name)

@@ -95,7 +95,14 @@ def calibrate(classifiers, images):
 
 
 def progress(items, what):
-    """Yields the items, with a line on the standard error that counts them."""
+    """Yields the items, with a line on the standard error that counts them.
+
+    Without a terminal the line tells their number alone.
+    """
+    if not sys.stderr.isatty():
+        print(f"{what} 1 to {len(items)}", file=sys.stderr)
+        yield from items
+        return
     for index, item in enumerate(items, 1):
         print(f"\r{what} {index}/{len(items)}", end="", file=sys.stderr, flush=True)
         yield item

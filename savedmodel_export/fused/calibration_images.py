@@ -6,8 +6,10 @@ import random
 import numpy as np
 import tensorflow as tf
 
+from keras_concatplexer.bundle import CALIBRATION_FILE, read_json
 from keras_concatplexer.image_decoding import can_decode, decode_images
 from keras_concatplexer.preprocessing import ImagePreprocessor
+from keras_concatplexer.reasons import reason_of
 
 MIN_IMAGES = 32
 BATCH_SIZE = 16
@@ -19,31 +21,42 @@ def check_calibration(images, image_shape):
     """Returns raw images for a calibration as a uint8 array.
 
     Raises:
-        ValueError: unless they are enough images of more than one color.
+        ValueError: unless they are enough different images with values from 0 to 255.
     """
     if images is None:
         raise ValueError(
             f"precision='int8' needs `calibration`: at least {MIN_IMAGES} images like "
             "those to come. Received: calibration=None"
         )
-    images = np.asarray(images)
+    expected = ", ".join(map(str, image_shape))
+    expected = f"calibration images of shape (n, {expected}) with n >= {MIN_IMAGES}"
+    try:
+        images = np.asarray(images)
+    except ValueError as error:
+        raise ValueError(f"Expected {expected}. Received: {error}") from None
     if images.shape[1:] != tuple(image_shape) or len(images) < MIN_IMAGES:
-        expected = ", ".join(map(str, image_shape))
+        raise ValueError(f"Expected {expected}. Received: shape={images.shape}")
+    if images.dtype.kind not in "iuf":
+        raise ValueError(f"Expected {expected}, numbers. Received: {images.dtype}")
+    least, largest = images.min(), images.max()
+    if not np.isfinite(images).all() or least < 0 or not 1 < largest <= 255:
         raise ValueError(
-            f"Expected calibration images of shape (n, {expected}) with n >= "
-            f"{MIN_IMAGES}. Received: shape={images.shape}"
+            "Expected calibration images with values from 0 to 255, before any "
+            f"preprocessing. Received: values from {least} to {largest}"
         )
-    if not np.isfinite(images).all() or images.min() < 0 or images.max() > 255:
-        raise ValueError(
-            "Expected calibration images with values from 0 to 255. Received: values "
-            f"from {images.min()} to {images.max()}"
-        )
-    if (images == images[:1, :1, :1]).all():
+    if (images == images[:, :1, :1]).all():
         raise ValueError(
             "All calibration images are of one constant color: they tell no range. "
-            f"Received: every pixel is {images[0, 0, 0].tolist()}"
+            f"Received: every pixel of the first is {images[0, 0, 0].tolist()}"
         )
-    return np.round(images).astype("uint8")
+    images = np.round(images).astype("uint8")
+    different = len({image.tobytes() for image in images})
+    if different < MIN_IMAGES:
+        raise ValueError(
+            f"Expected at least {MIN_IMAGES} different calibration images. Received: "
+            f"{different} different among {len(images)}"
+        )
+    return images
 
 
 def preprocessed(images, preprocessor):
@@ -54,14 +67,13 @@ def preprocessed(images, preprocessor):
     )
 
 
-def load_calibration(source, config, image_shape, num_images):
+def load_calibration(source, workdir, image_shape, num_images):
     """Loads images from a folder, or from the dataset of a training.
 
     Args:
         source: str. A folder of image files, at any depth; or a split of the
-            training's dataset; empty for its training split.
-        config: dict, the training's configuration (`dataset`, `data_dir`,
-            `train_split`).
+            training's dataset; empty for the images that it was trained on.
+        workdir: path of the training.
         image_shape: `(height, width, channels)`.
         num_images: int. As many at most.
 
@@ -69,7 +81,7 @@ def load_calibration(source, config, image_shape, num_images):
         uint8 array `(n, *image_shape)`.
 
     Raises:
-        ValueError: if there are none.
+        ValueError: if there are none, or one cannot be decoded.
     """
     if not can_decode(image_shape):
         raise ValueError(
@@ -80,43 +92,72 @@ def load_calibration(source, config, image_shape, num_images):
     if source and pathlib.Path(source).expanduser().is_dir():
         encoded = _files(pathlib.Path(source).expanduser(), num_images)
     else:
-        encoded = _of_dataset(source, config, num_images)
+        encoded = _of_dataset(source, pathlib.Path(workdir), num_images)
     # Resized as for the model, but not normalised: pixels from 0 to 255.
     resize = ImagePreprocessor(image_shape, mean=0.0, std=1 / 255)
-    batches = [
-        decode_images(tf.constant(encoded[start : start + BATCH_SIZE]), resize)
-        for start in range(0, len(encoded), BATCH_SIZE)
-    ]
-    return np.round(np.clip(np.concatenate(batches), 0, 255)).astype("uint8")
+    decode = tf.function(lambda contents: decode_images(contents, resize))
+    pixels = [_decoded(decode, name, content) for name, content in encoded]
+    return np.round(np.clip(pixels, 0, 255)).astype("uint8")
+
+
+def _decoded(decode, name, content):
+    try:
+        return decode(tf.constant([content]))[0].numpy()
+    except tf.errors.OpError as error:
+        raise ValueError(
+            f"The calibration image {name} cannot be decoded: {reason_of(error)}. "
+            "Mend or remove it."
+        ) from None
 
 
 def _files(folder, num_images):
-    files = sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
-    if not files:
+    if not paths:
         raise ValueError(
             f"The folder {folder} holds no image files to calibrate on "
             f"({', '.join(SUFFIXES)})."
         )
     # Of all classes, whatever the order of the folders.
-    chosen = random.Random(0).sample(files, min(num_images, len(files)))
-    return [path.read_bytes() for path in chosen]
+    return _read(_some(paths, num_images))
 
 
-def _of_dataset(split, config, num_images):
+def _some(paths, num_images):
+    return random.Random(0).sample(paths, min(num_images, len(paths)))
+
+
+def _read(paths):
+    try:
+        return [(path, path.read_bytes()) for path in paths]
+    except OSError as error:
+        raise ValueError(
+            f"A calibration image cannot be read: {error}. Give --calibration=FOLDER."
+        ) from None
+
+
+def _of_dataset(split, workdir, num_images):
+    path = workdir / "config.json"
+    config = read_json(path) if path.is_file() else {}
     name = config.get("dataset")
     if not name:
         raise ValueError(
             "The workdir does not tell the training's dataset. Give "
             f"--calibration=FOLDER. Received: --calibration={split}"
         )
+    trained_on = _trained_on(workdir) if not split else {}
     if name.startswith(FOLDER_PREFIX):
         root = pathlib.Path(name.removeprefix(FOLDER_PREFIX)).expanduser()
-        inner = root / (split or "train")
-        if split and not inner.is_dir():
+        if not split:
+            paths = [root / path for path in trained_on["files"]]
+            return _read(_some(paths, num_images))
+        if not (root / split).is_dir():
             raise ValueError(f"{split} is neither a folder nor a split of {root}.")
-        return _files(inner if inner.is_dir() else root, num_images)
+        return _files(root / split, num_images)
     import tensorflow_datasets as tfds
 
     builder = tfds.builder(name, data_dir=config.get("data_dir") or None)
@@ -126,7 +167,20 @@ def _of_dataset(split, config, num_images):
             "Give --calibration=FOLDER, or call from where the training was called."
         )
     examples = builder.as_dataset(
-        split or config.get("train_split") or "train",
+        split=split or trained_on["split"],
         decoders={"image": tfds.decode.SkipDecoding()},
     )
-    return [example["image"].numpy() for example in examples.take(num_images)]
+    return [
+        (f"{index} of {name}", example["image"].numpy())
+        for index, example in enumerate(examples.take(num_images))
+    ]
+
+
+def _trained_on(workdir):
+    path = workdir / CALIBRATION_FILE
+    if not path.is_file():
+        raise ValueError(
+            f"{workdir} does not tell which images it was trained on: it has no "
+            f"{CALIBRATION_FILE}. Give --calibration=FOLDER, or a split."
+        )
+    return read_json(path)

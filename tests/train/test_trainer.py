@@ -23,6 +23,7 @@ def test_a_run_leaves_its_files(tiny_run):
         "bundle.json",
         "checkpoints",
         "config.json",
+        "calibration.json",
         "data.json",
         "last.keras",
         "results.json",

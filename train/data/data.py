@@ -48,6 +48,10 @@ class Data:
         """Returns a str that changes with the files of a part, or their order."""
         return self.source.fingerprint(self.splits[part])
 
+    def calibration(self):
+        """Returns a dict that tells training images: some files, or their split."""
+        return self.source.some_of(self.splits["train"])
+
     def overlaps(self):
         """Returns list of (part, another part, number of images that are in both)."""
         known, found = self.source.info.splits, []

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 import pathlib
+import random
 import sys
 
 import numpy as np
@@ -29,6 +30,8 @@ from .splits import ranges
 FOLDER_PREFIX = "folder:"
 NUM_LOOKED_AT = 1000
 NUM_MEASURED = 100
+# Of the files of a training, told to the exporter for a calibration.
+NUM_TOLD = 2048
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +93,10 @@ class TfdsSource:
                     f"class: a label is {label}, expected 0 to {num_classes - 1}. "
                     "Give another --train_split, --validation_split or --test_split."
                 )
+
+    def some_of(self, split):
+        """Returns a dict that tells images of a split: all of them, by its name."""
+        return {"split": split}
 
     def fingerprint(self, split):
         """Returns a str that another list of record files would change."""
@@ -166,6 +173,14 @@ class FolderSource:
             lambda path, label: {"image": tf.io.read_file(path), "label": label},
             num_parallel_calls=tf.data.AUTOTUNE,
         )
+
+    def some_of(self, split):
+        """Returns a dict that tells images of a split: a part of its files."""
+        files = self._files(split)
+        chosen = random.Random(0).sample(files, min(NUM_TOLD, len(files)))
+        return {
+            "files": [str(path.relative_to(self.folder.root)) for path, _ in chosen]
+        }
 
     def fingerprint(self, split):
         """Returns a str that other names or sizes of image files would change."""

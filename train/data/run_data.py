@@ -4,6 +4,8 @@ import dataclasses
 import json
 import sys
 
+from keras_concatplexer.bundle import CALIBRATION_FILE
+
 from ..workdir import damaged, read_json, write_text
 from .data import load_data
 
@@ -36,8 +38,12 @@ def load_run_data(config, preprocessor_for=None):
 
 
 def remember_data(workdir, data):
-    """Writes into a workdir what its data is."""
-    write_text(workdir / DATA_FILE, json.dumps(_facts(data), indent=2) + "\n")
+    """Writes into a workdir what its data is, and what int8 may be calibrated on."""
+    for name, facts in (
+        (DATA_FILE, _facts(data)),
+        (CALIBRATION_FILE, data.calibration()),
+    ):
+        write_text(workdir / name, json.dumps(facts, indent=2) + "\n")
 
 
 def check_same_data(workdir, data):

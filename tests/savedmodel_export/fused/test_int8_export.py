@@ -80,6 +80,9 @@ def test_the_groups_of_a_batch_do_not_touch_each_other(loaded, pictures):
     [
         ({"calibration": None}, "needs `calibration`"),
         ({"fuse": False}, "a form of the fused graph"),
+        ({"int8_min_agreement": 2}, "`int8_min_agreement` must be a number from 0 to"),
+        ({"precision": "fp16"}, "must be one of 'float32', 'bfloat16', 'int8'"),
+        ({"precision": "bfloat16"}, "`calibration` belongs to precision='int8'"),
     ],
 )
 def test_what_int8_cannot_do(

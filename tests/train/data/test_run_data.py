@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_concatplexer as kcp
+from tests.train.data.messy_folder import GOOD, make_messy_folder
 from train.config import Config
 from train.data.run_data import check_same_data, load_run_data, remember_data
 
@@ -53,6 +54,20 @@ def test_the_same_data_goes_on(data, tmp_path):
     check_same_data(tmp_path, data)
     remember_data(tmp_path, data)
     check_same_data(tmp_path, data)
+
+
+def test_an_export_learns_which_images_were_trained_on(config, data, tmp_path):
+    remember_data(tmp_path, data)
+    # A tenth was held out.
+    told = kcp.bundle.read_json(tmp_path / "calibration.json")
+    assert told == {"split": "train[0:1293]"} == {"split": data.splits["train"]}
+    folder = tmp_path / "images"
+    make_messy_folder(folder)
+    settings = {"dataset": f"folder:{folder}", "bad_images": "skip"}
+    remember_data(tmp_path, load_run_data(dataclasses.replace(config, **settings)))
+    told = kcp.bundle.read_json(tmp_path / "calibration.json")
+    expected = [name for name in GOOD if name.startswith("train/")]
+    assert sorted(told["files"]) == sorted(expected)
 
 
 @pytest.mark.parametrize(
