@@ -28,5 +28,12 @@ class SharedLayer(keras.layers.Layer):
     def call(self, inputs):
         return self.layer(inputs)
 
+    def get_config(self):
+        raise ValueError(
+            "Layers of this model belong to a ViT, which a file of it would not hold. "
+            "Save the model around the ViT; or, for features, one that is made without "
+            "a classifier: ConcatPlexer(vit.with_classes(trained, None), ...)."
+        )
+
     def compute_output_spec(self, inputs):
         return self.layer.compute_output_spec(inputs)

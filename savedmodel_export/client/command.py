@@ -22,6 +22,8 @@ from savedmodel_export.command import define_path, topic
 
 # Seconds between two looks whether a server has loaded the model.
 LOOK = 0.5
+# The most that a flag of seconds, or milliseconds, takes.
+LONGEST = 10**6
 
 
 def define_flags():
@@ -80,7 +82,7 @@ def main(*images):
             # Whoever read the standard output has enough.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(141)
-        sys.exit(f"error: {error}{_how_to_go_on(values)}")
+        sys.exit(f"error: {error}{_how_to_go_on(values, str(error))}")
     except KeyboardInterrupt:
         print(f"interrupted{_how_to_go_on(values)}", file=sys.stderr)
         return 130
@@ -143,14 +145,30 @@ def _open_table(values):
     return Table(values.output, settings)
 
 
-def _how_to_go_on(values):
-    if values.output == "-" or not os.path.exists(f"{values.output}.partial"):
+def _how_to_go_on(values, said=""):
+    journal = f"{values.output}.partial"
+    # An error of the journal says itself what to do with it.
+    if values.output == "-" or journal in said or not os.path.exists(journal):
         return ""
-    return f"; what is done stands in {values.output}.partial: run it again to go on"
+    return f"; what is done stands in {journal}: run it again to go on"
 
 
 def check_flags(values):
-    """Raises ValueError if flags contradict each other."""
+    """Raises ValueError if flags contradict each other, or have no use."""
+    if not values.model:
+        raise ValueError("--model must name a model.")
+    if values.label and values.model_version is not None:
+        raise ValueError("--label and --model_version name two versions: give one.")
+    if values.root_certificates and not (
+        values.tls if values.grpc else values.rest.startswith("https://")
+    ):
+        raise ValueError("--root_certificates needs --rest=https://... or --tls.")
+    for name in ("timeout", "wait_seconds", "target_p95_ms"):
+        value = getattr(values, name)
+        if value is not None and not 0 <= value <= LONGEST:
+            raise ValueError(
+                f"--{name} must be a number from 0 to {LONGEST}. Received: {value}"
+            )
     if not values.adaptive:
         for name in ("target_p95_ms", "num_mux"):
             if getattr(values, name) is not None:

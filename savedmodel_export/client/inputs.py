@@ -4,7 +4,13 @@ import os
 import pathlib
 import stat
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
+from savedmodel_export.image_names import (
+    IMAGES,
+    begins_as_image,
+    has_image_name,
+    is_system,
+)
+
 MAX_FILE_BYTES = 2**26
 
 
@@ -15,8 +21,9 @@ class UnreadableError(Exception):
 def find_images(paths):
     """Returns the image files of files and folders.
 
-    A folder gives its files with the suffix of an image, those of its folders
-    included, in the order of their names. Links to folders are not followed.
+    A folder gives its images, those of its folders included, in the order of their
+    names; also those that cannot be decoded, so that they are told. Hidden and system
+    files are left out. Links to folders are not followed.
 
     Args:
         paths: sequence of paths.
@@ -29,6 +36,8 @@ def find_images(paths):
         ValueError: if a path does not exist or there is no image.
     """
     files, unread = [], []
+    if not all(map(str, paths)):
+        raise ValueError("An empty path. Expected image files, or folders of them.")
     for path in map(_expanded, paths):
         if path.is_dir():
             found, without = _walk(path)
@@ -40,7 +49,7 @@ def find_images(paths):
             raise ValueError(f"{path} does not exist.")
     if not files and not unread:
         raise ValueError(
-            f"{', '.join(map(str, paths))} holds no image ({', '.join(SUFFIXES)})."
+            f"{', '.join(map(str, paths))} holds no image ({', '.join(IMAGES)})."
         )
     return list(dict.fromkeys(files)), unread
 
@@ -87,11 +96,13 @@ def _walk(folder):
         unread.append((pathlib.Path(error.filename), error.strerror))
 
     for place, folders, names in os.walk(folder, onerror=note):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not is_system(name))
         for name in folders:
             path = pathlib.Path(place, name)
             if path.is_symlink():
                 unread.append((path, "a link to a folder, which is not followed"))
-        paths = (pathlib.Path(place, name) for name in sorted(names))
-        files += [path for path in paths if path.suffix.lower() in SUFFIXES]
+        for name in names:
+            path = pathlib.Path(place, name)
+            if not is_system(name) and (has_image_name(name) or begins_as_image(path)):
+                files.append(path)
     return sorted(files), unread

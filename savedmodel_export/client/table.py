@@ -6,7 +6,7 @@ import json
 import os
 import pathlib
 
-from savedmodel_export.client.inputs import SUFFIXES
+from savedmodel_export.image_names import has_image_name
 
 COLUMNS = ("file", "class", "class_id", "probability")
 # Of a model without classes; in CSV a cell holds the list as JSON.
@@ -103,11 +103,12 @@ class Table:
             raise ValueError(f"--output: the folder {folder} does not exist.")
         if not os.access(folder, os.W_OK):
             raise ValueError(f"--output: the folder {folder} is not writable.")
-        if self.path.suffix.lower() in SUFFIXES:
+        if has_image_name(self.path.name):
             raise ValueError(f"--output={self.path} has the name of an image.")
         if os.path.lexists(self._journal_path):
             return  # What else there is was made by the run that the journal is of.
-        for path in (self.path, self.errors_path):
+        tables = (self.path, self.errors_path)
+        for path in (*tables, *map(_unfinished, tables)):
             if os.path.lexists(path):
                 raise ValueError(
                     f"{path} exists. Choose another --output, or delete it."
@@ -165,10 +166,11 @@ class Table:
         self._journal.flush()
 
     def _make(self, path, columns, rows):
-        unfinished = path.with_name(f"{path.name}.unfinished")
-        with open(
-            *(unfinished, "w"), newline="", encoding="utf-8", errors="backslashreplace"
-        ) as file:
+        unfinished = _unfinished(path)
+        # One of a run that was killed here; a link leads to what is not ours.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        text = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}
+        with os.fdopen(os.open(unfinished, flags, 0o666), "w", **text) as file:
             if path.suffix.lower() == ".csv":
                 writer = csv.writer(file)
                 writer.writerow(columns)
@@ -179,6 +181,10 @@ class Table:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
+
+
+def _unfinished(path):
+    return path.with_name(f"{path.name}.unfinished")
 
 
 class StandardOutput:

@@ -10,10 +10,10 @@ from keras_concatplexer.bundle import CALIBRATION_FILE, read_json
 from keras_concatplexer.image_decoding import can_decode, decode_images
 from keras_concatplexer.preprocessing import ImagePreprocessor
 from keras_concatplexer.reasons import reason_of
+from savedmodel_export.image_names import IMAGES, has_image_name, is_system
 
 MIN_IMAGES = 32
 BATCH_SIZE = 16
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
 FOLDER_PREFIX = "folder:"
 
 
@@ -114,14 +114,14 @@ def _files(folder, num_images):
     paths = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
+        if has_image_name(path.name)
         and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not any(map(is_system, path.relative_to(folder).parts))
     )
     if not paths:
         raise ValueError(
             f"The folder {folder} holds no image files to calibrate on "
-            f"({', '.join(SUFFIXES)})."
+            f"({', '.join(IMAGES)})."
         )
     # Of all classes, whatever the order of the folders.
     return _read(_some(paths, num_images))

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import importlib.util
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ from absl import flags
 from savedmodel_export.command import define_path, topic
 from savedmodel_export.scoring.job import Counts, Job, Settings
 from savedmodel_export.scoring.model import ModelInfo
-from savedmodel_export.scoring.plan import make_plan
+from savedmodel_export.scoring.plan import RECORDS, TFDS, make_plan
 from savedmodel_export.scoring.progress import Progress
 from savedmodel_export.scoring.storage import Folder
 from savedmodel_export.scoring.tables import FORMATS, VECTORS
@@ -93,6 +94,10 @@ def _run(values, options):
         },
         outputs=outputs,
     )
+    if values.data_dir and not settings.input.startswith(TFDS):
+        raise ValueError(f"--data_dir belongs to --input={TFDS}NAME.")
+    if values.key_feature and not settings.input.startswith(RECORDS):
+        raise ValueError(f"--key_feature belongs to --input={RECORDS}PATTERN.")
     plan = make_plan(
         settings.input, settings.shard_size, values.data_dir, values.key_feature
     )
@@ -101,6 +106,8 @@ def _run(values, options):
         # Beam's workers have a processor each, as a rule.
         threads = 1
     job = Job(settings, info, values.output, plan, values.max_error_share, threads)
+    if values.runner is not None:
+        _check_beam(values.runner)
     job.begin()
     with _locked(Folder(values.output)) as folder:
         folder.remove_unfinished()
@@ -121,6 +128,14 @@ def _run(values, options):
         f"{counts.scored:,} images scored, {counts.errors:,} errors: {values.output}",
         file=sys.stderr,
     )
+
+
+def _check_beam(runner):
+    if importlib.util.find_spec("apache_beam") is None:
+        raise ValueError(
+            f"--runner={runner} needs Apache Beam, which is not installed: pip install "
+            "'keras-concatplexer[beam]'."
+        )
 
 
 @contextlib.contextmanager

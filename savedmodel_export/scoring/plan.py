@@ -9,7 +9,8 @@ import re
 
 import fsspec
 
-from savedmodel_export.client.inputs import SUFFIXES, find_images
+from savedmodel_export.client.inputs import find_images
+from savedmodel_export.image_names import IMAGES, has_image_name, is_system
 from savedmodel_export.scoring.sources import (
     Files,
     RecordFile,
@@ -79,7 +80,7 @@ def make_plan(address, shard_size, data_dir=None, key_feature=None):
         ]
         number = len(pairs)
     if not sources:
-        raise ValueError(f"--input={address} holds no image ({', '.join(SUFFIXES)}).")
+        raise ValueError(f"--input={address} holds no image ({', '.join(IMAGES)}).")
     digest = hashlib.sha256()
     for source in sources:
         digest.update(repr(source).encode(errors="surrogateescape"))
@@ -113,8 +114,12 @@ def _remote_files(address):
     files, path = fsspec.url_to_fs(address)
     if files.isdir(path):
         found, start = files.find(path), len(path.rstrip("/")) + 1
-        names = [n for n in found if n.lower().endswith(SUFFIXES)]
-        return [(name[start:], files.unstrip_protocol(name)) for name in sorted(names)]
+        names = [
+            name
+            for name in sorted(found)
+            if has_image_name(name) and not any(map(is_system, name[start:].split("/")))
+        ]
+        return [(name[start:], files.unstrip_protocol(name)) for name in names]
     if path.endswith(".txt"):
         lines = files.cat_file(path).decode().splitlines()
         return [(line, line) for line in dict.fromkeys(lines) if line.strip()]

@@ -261,3 +261,9 @@ def test_one_block_in_front_can_select(images):
     model = kcp.ConcatPlexer(vit, 2, reducer="select")
     assert model.patchifier_depth == 1
     assert model(images(3)).shape == (3, 10)
+
+
+def test_features_alone_are_not_saved(same_vit, tmp_path):
+    model = kcp.ConcatPlexer(same_vit, 2)
+    with pytest.raises(ValueError, match="belong to a ViT, .*with_classes"):
+        model.features.save(tmp_path / "features.keras")

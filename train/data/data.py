@@ -203,7 +203,7 @@ def load_data(config):
     return Data(
         source,
         ImagePreprocessor((side, side, _num_channels(feature))),
-        tuple(source.info.features["label"].names),
+        source.class_names,
         splits,
         tuple(notes),
     )

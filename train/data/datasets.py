@@ -3,10 +3,7 @@
 import dataclasses
 import difflib
 import functools
-import hashlib
-import os
 import pathlib
-import random
 import sys
 
 import numpy as np
@@ -18,20 +15,13 @@ from keras_concatplexer.image_decoding import decode_image
 
 from ..workdir import locked
 from . import digits  # noqa: F401 (registers the embedded dataset)
-from .folder_check import (
-    MAX_BYTES,
-    MAX_PIXELS,
-    check_files,
-    image_sizes,
-)
-from .folders import read_folder, usual_split
-from .splits import ranges
+from .folder_check import MAX_BYTES, MAX_PIXELS
+from .folder_source import FolderSource, digest
+from .folders import usual_split
 
 FOLDER_PREFIX = "folder:"
 NUM_LOOKED_AT = 1000
 NUM_MEASURED = 100
-# Of the files of a training, told to the exporter for a calibration.
-NUM_TOLD = 2048
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +38,13 @@ class TfdsSource:
     def info(self):
         return self.builder.info
 
+    @property
+    def class_names(self):
+        """Tuple of str; of a dataset without classes, one that holds all images."""
+        if _has_classes(self.info.features):
+            return tuple(self.info.features["label"].names)
+        return ("any",)
+
     def encoded(self, split, shuffle_seed=None):
         """Examples with encoded images; files in another order for each seed.
 
@@ -55,7 +52,7 @@ class TfdsSource:
             split: TFDS split.
             shuffle_seed: int, also as a tensor, or `None` for the fixed order.
         """
-        return self.builder.as_dataset(
+        dataset = self.builder.as_dataset(
             split,
             decoders={"image": tfds.decode.SkipDecoding()},
             shuffle_files=shuffle_seed is not None,
@@ -64,6 +61,9 @@ class TfdsSource:
                 shuffle_seed=shuffle_seed, interleave_cycle_length=16
             ),
         )
+        if _has_classes(self.info.features):
+            return dataset
+        return dataset.map(lambda example: {"image": example["image"], "label": 0})
 
     @functools.cached_property
     def usual_side(self):
@@ -101,7 +101,7 @@ class TfdsSource:
     def fingerprint(self, split):
         """Returns a str that another list of record files would change."""
         files = self.info.splits[split].file_instructions
-        return _digest(f"{file.filename} {file.skip} {file.take}" for file in files)
+        return digest(f"{file.filename} {file.skip} {file.take}" for file in files)
 
     def damaged_files(self):
         """Returns the paths of the record files that do not hold what they should."""
@@ -118,94 +118,6 @@ class TfdsSource:
         return damaged
 
 
-@dataclasses.dataclass(frozen=True)
-class FolderInfo:
-    """What `tfds.core.DatasetInfo` tells of a dataset, of a folder."""
-
-    features: tfds.features.FeaturesDict
-    splits: tfds.core.SplitDict
-
-
-class FolderSource:
-    """Image files of a folder, each of which can be decoded.
-
-    Args:
-        root: path of the folder; see `read_folder`.
-        skip_bad: bool. Whether files that cannot be decoded are left out, or are an
-            error.
-        min_classes: int, as of `read_folder`.
-
-    Raises:
-        ValueError: as `read_folder` and `check_files`.
-    """
-
-    def __init__(self, root, skip_bad=False, min_classes=2):
-        self.folder, sizes = check_files(read_folder(root, min_classes), skip_bad)
-        self.usual_side = int(np.median([min(size) for size in sizes.values()]))
-        self.largest = max(height * width for height, width in sizes.values())
-        names = self.folder.class_names
-        self.info = FolderInfo(
-            tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=(None, None, 3)),
-                    "label": tfds.features.ClassLabel(names=list(names)),
-                }
-            ),
-            tfds.core.SplitDict(
-                [
-                    tfds.core.SplitInfo(
-                        name=split, shard_lengths=[len(files)], num_bytes=0
-                    )
-                    for split, files in self.folder.files.items()
-                ]
-            ),
-        )
-
-    def encoded(self, split, shuffle_seed=None):
-        """As `TfdsSource.encoded`; the caller's buffer shuffles the files."""
-        files = self._files(split)
-        dataset = tf.data.Dataset.from_tensor_slices(
-            ([os.fsencode(path) for path, _ in files], [label for _, label in files])
-        )
-        if shuffle_seed is not None:
-            dataset = dataset.shuffle(len(files), seed=shuffle_seed)
-        return dataset.map(
-            lambda path, label: {"image": tf.io.read_file(path), "label": label},
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-
-    def some_of(self, split):
-        """Returns a dict that tells images of a split: a part of its files."""
-        files = self._files(split)
-        chosen = random.Random(0).sample(files, min(NUM_TOLD, len(files)))
-        return {
-            "files": [str(path.relative_to(self.folder.root)) for path, _ in chosen]
-        }
-
-    def fingerprint(self, split):
-        """Returns a str that other names or sizes of image files would change."""
-        return _digest(
-            f"{self.folder.name_of(path)} {path.stat().st_size}"
-            for path, _ in self._files(split)
-        )
-
-    def _files(self, split):
-        return [
-            file
-            for name, start, stop in ranges(self.info.splits, split)
-            for file in self.folder.part(name, start, stop)
-        ]
-
-    def damaged_files(self):
-        """Returns the paths of the files that cannot be decoded any more."""
-        paths = [path for files in self.folder.files.values() for path, _ in files]
-        return [str(path) for path in image_sizes(paths)[1]]
-
-
-def _digest(lines):
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
 def open_source(name, data_dir=None, skip_bad=False, min_classes=2):
     """Prepares a dataset.
 
@@ -220,6 +132,11 @@ def open_source(name, data_dir=None, skip_bad=False, min_classes=2):
         ValueError: if it is unknown, cannot be prepared, or is not image
             classification.
     """
+    if name in ("", FOLDER_PREFIX):
+        raise ValueError(
+            f"--dataset={name} names no data: expected `digits`, the name of a TFDS "
+            f"dataset or `{FOLDER_PREFIX}PATH`."
+        )
     if name.startswith(FOLDER_PREFIX):
         return FolderSource(name.removeprefix(FOLDER_PREFIX), skip_bad, min_classes)
     try:
@@ -265,11 +182,12 @@ def open_source(name, data_dir=None, skip_bad=False, min_classes=2):
 def _check_features(builder, min_classes):
     features = builder.info.features
     try:
-        image, label = features["image"], features["label"]
+        image = features["image"]
     except (KeyError, TypeError):
-        image = label = None
-    if not isinstance(image, tfds.features.Image) or not isinstance(
-        label, tfds.features.ClassLabel
+        image = None
+    needs_classes = min_classes > 1
+    if not isinstance(image, tfds.features.Image) or (
+        needs_classes and not _has_classes(features)
     ):
         raise ValueError(
             f"The dataset {builder.name} is not image classification: expected the "
@@ -280,8 +198,13 @@ def _check_features(builder, min_classes):
             f"The images of {builder.name} are of {np.dtype(image.np_dtype)}. Expected "
             "uint8, or uint16, of which the higher 8 bits are taken."
         )
-    if label.num_classes < min_classes:
+    if needs_classes and features["label"].num_classes < min_classes:
         raise ValueError(
-            f"The dataset {builder.name} has {label.num_classes} class: there is "
-            "nothing to tell apart."
+            f"The dataset {builder.name} has 1 class: there is nothing to tell apart."
         )
+
+
+def _has_classes(features):
+    return "label" in features and isinstance(
+        features["label"], tfds.features.ClassLabel
+    )

@@ -9,8 +9,7 @@ import tensorflow as tf
 
 from keras_concatplexer.image_decoding import decode_image
 from keras_concatplexer.reasons import reason_of
-
-from .folders import OTHER_IMAGES
+from savedmodel_export.image_names import OTHER_IMAGES
 
 # Files of one's own are no attack: photographs of 48 million pixels are decoded.
 MAX_PIXELS = 2**26

@@ -8,19 +8,14 @@ import pathlib
 import stat
 import unicodedata
 
+from savedmodel_export.image_names import begins_as_image, has_image_name, is_system
+
 # What folders of splits are called, by people and by other programs.
 SPLIT_NAMES = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing"),
 }
-IMAGES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
-# Images that TensorFlow cannot decode: not to be passed over in silence.
-OTHER_IMAGES = (
-    *(".arw", ".avif", ".cr2", ".dng", ".heic", ".heif", ".jp2", ".jxl", ".nef"),
-    *(".pbm", ".pgm", ".pnm", ".ppm", ".psd", ".svg", ".tga", ".tif", ".tiff"),
-)
-SYSTEM_FILES = ("__macosx", "desktop.ini", "thumbs.db")
 NUM_SHOWN = 20
 BAD_IMAGES = "bad images"
 
@@ -171,9 +166,26 @@ def _has_splits(top):
     """Whether folders, name -> path, are splits, not classes."""
     splits = [name for name, path in top.items() if _folders(path, {})]
     usual = {name for names in SPLIT_NAMES.values() for name in names}
-    return any(name.lower() in SPLIT_NAMES["train"] for name in splits) or (
-        len(splits) == len(top) and usual.issuperset(name.lower() for name in top)
-    )
+    named = [name for name in top if name.lower() in usual]
+    if top and len(named) == len(top) and not splits:
+        raise ValueError(
+            f"The folders {', '.join(top)} are named as splits and hold no folders of "
+            "classes. Expected images in <split>/<class>/, such as "
+            f"{next(iter(top))}/cat/1.jpg."
+        )
+    has_train = any(name.lower() in SPLIT_NAMES["train"] for name in splits)
+    flat = [
+        name
+        for name, path in top.items()
+        if name not in splits and name not in named and _holds_images(path)
+    ]
+    if has_train and flat:
+        raise ValueError(
+            f"Beside the folder of training images {', '.join(flat[:3])} hold images, "
+            "too, as classes do. Expected folders of splits alone, or of classes: "
+            "rename or move them."
+        )
+    return has_train or (bool(splits) and len(splits) == len(top) == len(named))
 
 
 def _class_names(splits, found, left_out):
@@ -213,11 +225,11 @@ def _folders(path, left_out):
     folders = {}
     for child in _children(path):
         if child.is_dir():
-            if _is_system(child.name):
+            if is_system(child.name):
                 _leave_out(left_out, "hidden or system folders", child)
             else:
                 folders[child.name] = child
-        elif not _is_system(child.name):
+        elif not is_system(child.name):
             _leave_out(left_out, "files beside the folders of classes", child)
     return folders
 
@@ -230,17 +242,21 @@ def _images(folder, left_out, above=()):
         return []
     images = []
     for path in _children(folder):
-        if _is_system(path.name):
+        if is_system(path.name):
             _leave_out(left_out, "hidden or system files", path)
         elif path.is_dir():
             images += _images(path, left_out, (*above, real))
         elif path.exists() and not stat.S_ISREG(path.stat().st_mode):
             _leave_out(left_out, "no regular files", path)
-        elif path.suffix.lower() in (*IMAGES, *OTHER_IMAGES) or _begins_as_image(path):
+        elif has_image_name(path.name) or begins_as_image(path):
             images.append(path)
         else:
             _leave_out(left_out, "files of other kinds", path)
     return images
+
+
+def _holds_images(folder):
+    return any(has_image_name(path.name) for path in _children(folder))
 
 
 def _children(folder):
@@ -248,21 +264,6 @@ def _children(folder):
         return sorted(folder.iterdir())
     except OSError as error:
         raise ValueError(f"{folder} cannot be read: {error.strerror}.") from error
-
-
-def _is_system(name):
-    return name.startswith(".") or name.lower() in SYSTEM_FILES
-
-
-def _begins_as_image(path):
-    """Whether a file without the name of an image is one."""
-    magics = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8")
-    try:
-        with path.open("rb") as file:
-            head = file.read(12)
-    except OSError:
-        return False
-    return head.startswith(magics) or (head[:4], head[8:]) == (b"RIFF", b"WEBP")
 
 
 def _leave_out(left_out, reason, path):

@@ -166,6 +166,16 @@ def test_warns_of_a_model_that_mixes_images(monkeypatch, server, folder, capsys)
             "Expected --num_mux=1,2,4. Received: a",
         ),
         ({"tls": True}, "--tls needs --grpc"),
+        ({"model": ""}, "--model must name a model"),
+        ({"label": "stable", "model_version": 1}, "name two versions: give one"),
+        ({"root_certificates": "ca.pem"}, "needs --rest=https"),
+        ({"timeout": float("inf")}, "--timeout must be a number from 0 to 1000000"),
+        ({"timeout": float("nan")}, "--timeout must be a number"),
+        ({"wait_seconds": 1e18}, "--wait_seconds must be a number"),
+        (
+            {"adaptive": True, "target_p95_ms": -1.0},
+            "--target_p95_ms must be a number",
+        ),
     ],
 )
 def test_flags_that_contradict_each_other(changed, message):

@@ -28,6 +28,24 @@ def test_a_folder_in_the_order_of_names(folder):
     assert unread == []
 
 
+def test_what_training_takes_is_answered_too(folder):
+    contents = {
+        "photo.jfif": b"x",
+        "scan.tif": b"x",
+        "without name": b"\xff\xd8\xff",
+        "._a.jpg": b"of a Mac",
+        ".hidden/z.jpg": b"x",
+        "Thumbs.db": b"\xff\xd8\xff",
+    }
+    for name, content in contents.items():
+        path = folder / "sub" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    files, _ = find_images([folder / "sub"])
+    expected = ["c.webp", "photo.jfif", "scan.tif", "without name"]
+    assert names(folder / "sub", files) == expected
+
+
 def test_files_as_they_are_named_each_once(folder):
     files, _ = find_images([folder / "notes.txt", folder / "b.PNG", folder])
     assert names(folder, files)[:3] == ["notes.txt", "b.PNG", "a.jpg"]
@@ -37,6 +55,8 @@ def test_files_as_they_are_named_each_once(folder):
 def test_nothing_there(tmp_path):
     with pytest.raises(ValueError, match="nothing does not exist"):
         find_images([tmp_path / "nothing"])
+    with pytest.raises(ValueError, match="An empty path"):
+        find_images([""])
     with pytest.raises(ValueError, match="holds no image .*png"):
         find_images([tmp_path])
 

@@ -95,12 +95,22 @@ def test_a_kill_between_the_tables(tmp_path):
     assert names(tmp_path) == ["out.csv", "out.errors.csv"]
 
 
-@pytest.mark.parametrize("name", ["out.csv", "out.errors.csv"])
+@pytest.mark.parametrize("name", ["out.csv", "out.errors.csv", "out.csv.unfinished"])
 def test_nothing_is_replaced(tmp_path, name):
     (tmp_path / name).write_text("mine")
     with pytest.raises(ValueError, match=f"{name} exists"):
         Table(tmp_path / "out.csv", SETTINGS)
     assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_link_is_not_followed(tmp_path):
+    table = Table(tmp_path / "out.csv", SETTINGS)
+    table.write(ROWS)
+    (tmp_path / "precious.txt").write_text("mine")
+    (tmp_path / "out.csv.unfinished").symlink_to("precious.txt")
+    with pytest.raises(OSError):
+        table.finish(FILES)
+    assert (tmp_path / "precious.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

@@ -205,3 +205,12 @@ def test_goes_on_after_an_interruption(make_served, encoded, tmp_path, how):
         if name.endswith(".parquet"):
             one = pyarrow.parquet.read_table(scores / name)
             assert one.equals(pyarrow.parquet.read_table(tmp_path / "whole" / name))
+
+
+def test_flags_that_have_no_use_here(run, monkeypatch, tmp_path):
+    assert "--data_dir belongs to --input=tfds:" in run(data_dir="data")
+    assert "--key_feature belongs to --input=tfrecord:" in run(key_feature="name")
+    monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None)
+    message = run(runner="DirectRunner")
+    assert "needs Apache Beam, which is not installed" in message
+    assert "scores" not in names(tmp_path)

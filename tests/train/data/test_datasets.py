@@ -1,3 +1,4 @@
+import dataclasses
 import pathlib
 import shutil
 import subprocess
@@ -123,12 +124,10 @@ def make_dataset(tmp_path, monkeypatch):
     """Function that makes a TFDS dataset of four images and its `Config`."""
 
     def make(labels=(0, 1, 0, 1), names=("a", "b"), channels=3, dtype=np.uint8):
-        features = tfds.features.FeaturesDict(
-            {
-                "image": tfds.features.Image(shape=(8, 8, channels), dtype=dtype),
-                "label": tfds.features.ClassLabel(names=list(names)),
-            }
-        )
+        features = {"image": tfds.features.Image(shape=(8, 8, channels), dtype=dtype)}
+        if names:
+            features["label"] = tfds.features.ClassLabel(names=list(names))
+        features = tfds.features.FeaturesDict(features)
         largest = 1.0 if dtype == np.float32 else np.iinfo(dtype).max
 
         class Made(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -143,7 +142,8 @@ def make_dataset(tmp_path, monkeypatch):
             def _generate_examples(self):
                 image = np.full((8, 8, channels), largest, dtype)
                 for index, label in enumerate(labels):
-                    yield index, {"image": image, "label": label}
+                    example = {"image": image, "label": label}
+                    yield index, {name: example[name] for name in features}
 
         monkeypatch.setattr(
             tfds, "builder", lambda name, data_dir: Made(data_dir=data_dir)
@@ -170,6 +170,23 @@ def make_dataset(tmp_path, monkeypatch):
 def test_data_of_no_use_is_refused(make_dataset, options, message):
     with pytest.raises(ValueError, match=message):
         load_data(make_dataset(**options))
+
+
+@pytest.mark.parametrize("name", ["", "folder:"])
+def test_no_name_at_all(name):
+    with pytest.raises(ValueError, match="names no data: expected `digits`"):
+        open_source(name)
+
+
+def test_features_are_learnt_without_labels(make_dataset):
+    config = make_dataset(names=())
+    with pytest.raises(ValueError, match="made is not image classification"):
+        load_data(config)
+    config = dataclasses.replace(config, objective="features", init_from="run")
+    data = load_data(config)
+    assert data.class_names == ("any",)
+    ((images, labels),) = data.batches("train", 8)
+    assert images.shape == (2, 16, 16, 3) and labels.numpy().tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("channels, dtype", [(4, np.uint8), (3, np.uint16)])

@@ -118,6 +118,8 @@ def test_what_is_held_out_hardly_depends_on_other_files(tmp_path):
         (["a b/1.jpg", "a  b/1.jpg"], "differ in upper case, spaces"),
         (["a\nb/1.jpg", "c/1.jpg"], "cannot be printed"),
         (["val/a/1.jpg", "val/b/1.jpg", "test/a/1.jpg"], "to train on of 0 classes"),
+        (["train/cat.1.jpg", "test/1.jpg"], "named as splits and hold no folders"),
+        (["train/x/1.jpg", "train/y/1.jpg", "bus/1.jpg"], "training images bus hold"),
         (["caf\u00e9/1.jpg", "cafe\u0301/1.jpg"], "accents' code"),
     ],
 )
