@@ -232,7 +232,7 @@ def plain_stages(name, vit):
             f"`{name}` is multiplexed already. Pass the ViT that it wraps, its "
             f"attribute `vit`. Received: {vit!r}"
         )
-    return read_stages(vit)
+    return read_stages(vit, name)
 
 
 def _checked_stages(name, vit):

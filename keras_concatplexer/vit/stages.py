@@ -197,12 +197,13 @@ class ViT(ImageClassifier):
         }
 
 
-def read_stages(vit: keras.Model) -> Stages:
+def read_stages(vit: keras.Model, name: str = "vit") -> Stages:
     """Returns the `Stages` of a ViT classifier.
 
     Args:
         vit: model made by a builder of `keras_concatplexer.vit`, trained or not, or
             loaded from a file. Its layers are used, not copied.
+        name: str. What an error calls the argument.
 
     Raises:
         ValueError: if `vit` is another model, or is made of keras-cv layers under
@@ -210,7 +211,7 @@ def read_stages(vit: keras.Model) -> Stages:
     """
     if not isinstance(vit, ViT):
         raise ValueError(
-            "`vit` must be a ViT classifier made by `keras_concatplexer.vit."
+            f"`{name}` must be a ViT classifier made by `keras_concatplexer.vit."
             f"keras_cv_vit` or `keras_hub_vit`. Received: {vit!r} of type "
             f"{type(vit).__name__}"
         )

@@ -70,6 +70,8 @@ def test_an_elastic_model_shares_its_backbone(tiny_vit, wide_vit, images, tmp_pa
 def test_backbones_that_do_not_fit(tiny_vit, wide_vit):
     with pytest.raises(ValueError, match="`backbone` must be a second ViT"):
         kcp.ConcatPlexer(tiny_vit, 2, backbone=tiny_vit)
+    with pytest.raises(ValueError, match="`backbone` must be a ViT classifier"):
+        kcp.ConcatPlexer(tiny_vit, 2, backbone="vit_nano4")
     with pytest.raises(ValueError, match="Only the reducer 'conv' maps to another"):
         kcp.ConcatPlexer(tiny_vit, 2, reducer="mean", backbone=wide_vit)
     with pytest.raises(ValueError, match="`backbone` is multiplexed already"):
