@@ -69,6 +69,14 @@ def scoring(folder):
     return command_of_scoring.rates_table(ResultsFile(folder / "scoring.jsonl").rows())
 
 
+def features_cifar10(folder):
+    """Features before and after a model was adapted without labels."""
+    from benchmarks.accuracy import features
+
+    rows = ResultsFile(folder / "features_cifar10.jsonl").rows()
+    return table(features.COLUMNS, map(features.table_line, rows))
+
+
 def adaptive(folder):
     """Latencies with and without the adaptive policy."""
     return _json(folder, "adaptive")["table"]
@@ -103,6 +111,7 @@ TABLES = {
         throughput_full_avx512,
         training,
         scoring,
+        features_cifar10,
         adaptive,
         elastic,
         scaling,
