@@ -11,7 +11,7 @@ SHAPE = (16, 16, 1)
 def workdir(make_vit, tmp_path):
     """The least that a training run leaves behind."""
 
-    def make(class_names="0123456789"):
+    def make(class_names=tuple("0123456789")):
         make_vit(image_shape=SHAPE).save(tmp_path / "best.keras")
         preprocessor = kcp.preprocessing.ImagePreprocessor(SHAPE)
         kcp.bundle.write_description(tmp_path, preprocessor, class_names)
