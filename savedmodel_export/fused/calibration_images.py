@@ -149,17 +149,17 @@ def _of_dataset(split, workdir, num_images):
             "The workdir does not tell the training's dataset. Give "
             f"--calibration=FOLDER. Received: --calibration={split}"
         )
-    trained_on = _trained_on(workdir) if not split else {}
     if name.startswith(FOLDER_PREFIX):
         root = pathlib.Path(name.removeprefix(FOLDER_PREFIX)).expanduser()
         if not split:
-            paths = [root / path for path in trained_on["files"]]
+            paths = [root / path for path in _trained_on(workdir, "files", list)]
             return _read(_some(paths, num_images))
         if not (root / split).is_dir():
             raise ValueError(f"{split} is neither a folder nor a split of {root}.")
         return _files(root / split, num_images)
     import tensorflow_datasets as tfds
 
+    split = split or _trained_on(workdir, "split", str)
     builder = tfds.builder(name, data_dir=config.get("data_dir") or None)
     if not builder.is_prepared():
         raise ValueError(
@@ -167,7 +167,7 @@ def _of_dataset(split, workdir, num_images):
             "Give --calibration=FOLDER, or call from where the training was called."
         )
     examples = builder.as_dataset(
-        split=split or trained_on["split"],
+        split=split,
         decoders={"image": tfds.decode.SkipDecoding()},
     )
     return [
@@ -176,11 +176,18 @@ def _of_dataset(split, workdir, num_images):
     ]
 
 
-def _trained_on(workdir):
+def _trained_on(workdir, name, kind):
+    """Returns the entry of the file in which a training tells its images."""
     path = workdir / CALIBRATION_FILE
     if not path.is_file():
         raise ValueError(
             f"{workdir} does not tell which images it was trained on: it has no "
             f"{CALIBRATION_FILE}. Give --calibration=FOLDER, or a split."
         )
-    return read_json(path)
+    told = read_json(path).get(name)
+    if not isinstance(told, kind) or not all(isinstance(text, str) for text in told):
+        raise ValueError(
+            f"{path} is damaged: expected {name!r} of the training's images. Give "
+            "--calibration=FOLDER, or a split."
+        )
+    return told

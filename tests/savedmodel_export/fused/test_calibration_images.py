@@ -107,6 +107,15 @@ def test_the_files_that_were_trained_on(folder, pixels, run):
         load_calibration("", workdir, SHAPE, 512)
 
 
+@pytest.mark.parametrize("told", [{}, {"files": 3}, {"files": [["a"]]}, {"split": "x"}])
+def test_a_file_that_tells_nothing(folder, run, told):
+    workdir = run({"dataset": f"folder:{folder}"}, told)
+    with pytest.raises(
+        ValueError, match="calibration.json is damaged: expected 'files'"
+    ):
+        load_calibration("", workdir, SHAPE, 512)
+
+
 def test_a_file_that_cannot_be_decoded(tmp_path):
     (tmp_path / "text.png").write_text("text")
     with pytest.raises(ValueError, match="text.png cannot be decoded: Not an image"):
