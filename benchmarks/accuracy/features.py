@@ -10,6 +10,8 @@ as it is there, and not computed again.
 
 import dataclasses
 import functools
+import hashlib
+import json
 
 import numpy as np
 from absl import flags
@@ -143,6 +145,7 @@ def main(values):
     import keras
 
     import keras_concatplexer as kcp
+    from benchmarks.accuracy.frontier_training import PLACES
 
     load = functools.partial(
         trained.load_arrays, values.workdir, values.dataset, values.data_dir
@@ -160,8 +163,6 @@ def main(values):
     results = ResultsFile(out / "features.jsonl")
     lines = []
     for name, settings, model in rows(teacher, values.num_blocks):
-        key = {"model": name, "epochs": values.epochs, "seed": 0}
-        folder = out / f"{name.replace(' ', '').replace(',', '_')}_{values.epochs}"
         settings |= {
             "objective": "features",
             "teacher": str(values.workdir),
@@ -175,6 +176,12 @@ def main(values):
         }
         if values.data_dir:
             settings["data_dir"] = str(values.data_dir)
+        # Whatever makes a row another one; where files are does not.
+        told = {k: v for k, v in settings.items() if k not in PLACES}
+        key = {"model": name, "seed": 0, "settings": told}
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        short_name = name.replace(" ", "").replace(",", "_")
+        folder = out / f"{short_name}_{digest[:8]}"
         compute = functools.partial(adapt, model, judge, folder, settings)
         lines.append(table_line(results.get(key, compute)))
     own = judge.scores(teacher)

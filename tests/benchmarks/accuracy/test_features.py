@@ -63,3 +63,7 @@ def test_the_rows_are_adapted_once(
     features.main(values)
     assert len(trained) == 3
     assert capsys.readouterr().out.splitlines()[-3:] == printed.splitlines()[-3:]
+    # Other settings are other rows, not those that are there.
+    values.train_split = "train[:160]"
+    features.main(values)
+    assert len(trained) == 6
